@@ -26,7 +26,10 @@
     │   └── TransientError            ... that may pass: time-out, 429, 503, a lock; retried
     └── WriteError                    documents were not written; carries the report
         ├── PartialWriteError         some documents failed
-        └── UpsertInterrupted         Ctrl-C during upsert_parallel          (KeyboardInterrupt)
+        └── SourceError               the iterable that yields the documents raised
+
+    KeyboardInterrupt
+    └── UpsertInterrupted             Ctrl-C during an upsert; carries the report
 
 Each message says what is wrong, where, and what to do about it.
 """
@@ -162,5 +165,19 @@ class PartialWriteError(WriteError):
     """Some documents failed; ``error.report.retry()`` sends those again."""
 
 
-class UpsertInterrupted(WriteError, KeyboardInterrupt):  # noqa: N818 - it is an interrupt, as its base says
-    """Ctrl-C stopped an upsert; ``error.report`` says what had been written."""
+class SourceError(WriteError):
+    """The iterable that yields the documents raised; what had been read is accounted for."""
+
+
+class UpsertInterrupted(KeyboardInterrupt):
+    """Ctrl-C stopped an upsert.
+
+    It is no ``VectorfaceError``, so that ``except Exception`` does not swallow a Ctrl-C.
+
+    Attributes:
+        report: The account of every document up to the interrupt.
+    """
+
+    def __init__(self, message: str, report: WriteReport) -> None:
+        super().__init__(message)
+        self.report = report

@@ -1,0 +1,211 @@
+"""From the caller's documents to checked, identified, hashed ones that are ready to be written."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from langchain_core.documents import Document
+
+from vectorface.errors import DuplicateDocumentError, InvalidDocumentError, InvalidIdError
+from vectorface.metadata import Metadata, dumps, encodable, validated
+from vectorface.records import Vector
+
+#: Longest id, in bytes of UTF-8: Elasticsearch's limit, kept on every backend.
+MAX_ID_BYTES: Final = 512
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Prepared:
+    """A document that is ready to be written.
+
+    Attributes:
+        id: Its id.
+        text: Its content.
+        metadata: A validated copy of its metadata.
+        vector: Its vector; ``None`` until it is embedded.
+        text_hash: 32 hex digits over the content.
+        metadata_hash: 32 hex digits over the metadata.
+    """
+
+    id: str
+    text: str
+    metadata: Metadata
+    vector: Vector | None
+    text_hash: str
+    metadata_hash: str
+
+    @property
+    def document(self) -> Document:
+        """The document as a caller would pass it, with its id."""
+        return Document(id=self.id, page_content=self.text, metadata=self.metadata)
+
+    @property
+    def size(self) -> int:
+        """About how many bytes it takes in a request, vector not counted."""
+        return len(self.text.encode()) + 64 * len(self.metadata) + len(self.id)
+
+    @property
+    def identity(self) -> tuple[str, str]:
+        """What makes two documents the same: content and metadata."""
+        return self.text_hash, self.metadata_hash
+
+
+def document_id(document: Document) -> str:
+    """Return the id that a document without an id of its own gets.
+
+    It is the sha256, in 64 hex digits, of content and metadata, so the same document has the same id in
+    every run and at every position.
+
+    Example:
+        >>> document_id(Document(page_content="the lamp", metadata={"chapter": 1}))[:12]
+        '32de2bc84249'
+    """
+    return _content_id(document.page_content, dumps(validated(document.metadata, where="the document")))
+
+
+def _content_id(text: str, metadata_json: str) -> str:
+    # Canonical JSON never holds a raw NUL, so the last one separates the two parts unambiguously.
+    return hashlib.sha256(text.encode() + b"\0" + metadata_json.encode()).hexdigest()
+
+
+def _hash(text: str) -> str:
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def prepare(
+    document: object,
+    *,
+    where: str,
+    id: str | None = None,  # noqa: A002 - the field's word
+    vector: Vector | None = None,
+) -> Prepared:
+    """Check one document and give it its id and hashes; the caller's object is left as it is.
+
+    Args:
+        document: A LangChain ``Document``.
+        where: Names the document in error messages, as in ``document 3``.
+        id: Its id; by default ``document.id``, else :func:`document_id`.
+        vector: Its vector, already checked.
+
+    Raises:
+        InvalidDocumentError: It is no Document, has no text, or metadata that cannot be stored.
+        InvalidIdError: The id is empty, too long or not text.
+    """
+    if not isinstance(document, Document):
+        raise InvalidDocumentError(
+            f"{where} is of type {type(document).__name__}; pass langchain_core.documents.Document objects."
+        )
+    text = _checked_text(document.page_content, where)
+    metadata = validated(document.metadata, where=where)
+    as_json = dumps(metadata)
+    own_id = document.id if id is None else id
+    return Prepared(
+        id=_content_id(text, as_json) if own_id is None else checked_id(own_id, where=where),
+        text=text,
+        metadata=metadata,
+        vector=vector,
+        text_hash=_hash(text),
+        metadata_hash=_hash(as_json),
+    )
+
+
+def _checked_text(text: str, where: str) -> str:
+    if not text.strip():
+        raise InvalidDocumentError(f"{where} has no text; there is nothing to search. Leave it out.")
+    if not encodable(text):
+        raise InvalidDocumentError(
+            f"{where}: the text holds a lone surrogate, which is not Unicode text; "
+            "decode the source with errors='replace'."
+        )
+    return text
+
+
+def checked_id(value: object, *, where: str) -> str:
+    """Return ``value`` if it can be an id.
+
+    Raises:
+        InvalidIdError: It is not a str, is empty, is not UTF-8 text, or takes over 512 bytes.
+    """
+    if not isinstance(value, str):
+        raise InvalidIdError(f"{where}: the id {value!r} is of type {type(value).__name__}; ids are str.")
+    if not value:
+        raise InvalidIdError(f"{where}: the id is empty; leave it None to have one made from the content.")
+    if not encodable(value):
+        raise InvalidIdError(f"{where}: the id holds a lone surrogate, which is not Unicode text.")
+    size = len(value.encode())
+    if size > MAX_ID_BYTES:
+        raise InvalidIdError(
+            f"{where}: the id {value[:40]!r}… takes {size} bytes of UTF-8; at most {MAX_ID_BYTES} are "
+            "allowed. Use a hash of it."
+        )
+    return str(value)
+
+
+def checked_ids(ids: Iterable[str] | None) -> list[str] | None:
+    """Return the ids of a read or delete as a list without repetitions, in order."""
+    if ids is None:
+        return None
+    if isinstance(ids, str):
+        raise InvalidIdError(f"ids must be a list of ids; to name one write ids=[{ids!r}].")
+    return list(dict.fromkeys(checked_id(value, where=f"ids[{i}]") for i, value in enumerate(ids)))
+
+
+def prepare_all(
+    documents: Iterable[Document], *, ids: Sequence[str] | None, vectors: Sequence[Vector] | None
+) -> Iterator[Prepared]:
+    """Check documents one by one, with the ids and vectors that belong to them.
+
+    Raises:
+        InvalidDocumentError: A document is wrong, or ``ids`` or ``vectors`` are not one for each.
+        InvalidIdError: An id is wrong.
+    """
+    documents = _as_list(documents)
+    _check_length("ids", ids, documents)
+    _check_length("vectors", vectors, documents)
+    for i, document in enumerate(documents):
+        yield prepare(
+            document,
+            where=f"document {i}",
+            id=None if ids is None else ids[i],
+            vector=None if vectors is None else vectors[i],
+        )
+
+
+def _as_list(documents: object) -> list[Document]:
+    if isinstance(documents, Document | str) or not isinstance(documents, Iterable):
+        raise InvalidDocumentError(
+            f"documents must be an iterable of Document objects, not one {type(documents).__name__}; "
+            "put it in a list."
+        )
+    return list(documents)
+
+
+def _check_length(name: str, values: Sequence[Any] | None, documents: Sequence[object]) -> None:
+    if values is not None and len(values) != len(documents):
+        raise InvalidDocumentError(
+            f"{name} has {len(values)} items for {len(documents)} documents; pass one for each."
+        )
+
+
+def collapsed(documents: Iterable[Prepared]) -> list[Prepared]:
+    """Drop repetitions of identical documents, keeping the first of each.
+
+    Raises:
+        DuplicateDocumentError: One id stands for two different documents.
+    """
+    first: dict[str, Prepared] = {}
+    conflicts: list[str] = []
+    for document in documents:
+        known = first.setdefault(document.id, document)
+        if known.identity != document.identity:
+            conflicts.append(document.id)
+    if conflicts:
+        raise DuplicateDocumentError(
+            f"{len(conflicts)} ids of this call stand for more than one document (first: {conflicts[0]!r}); "
+            "nothing was written. Give different documents different ids, or leave the ids out.",
+            ids=tuple(conflicts),
+        )
+    return list(first.values())

@@ -1,0 +1,1 @@
+"""Writing many documents: batches, threads, retries and an account of every document."""

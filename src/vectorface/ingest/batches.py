@@ -1,0 +1,59 @@
+"""Windows of documents cut into batches that a request can hold."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Literal
+
+from vectorface.documents import Prepared
+from vectorface.ingest.writer import Limits
+
+
+def batches(
+    window: Sequence[Prepared], *, size: int, limits: Limits, dimension: int | None
+) -> Iterator[list[Prepared]]:
+    """Cut a window into batches bounded by count and bytes, documents of like length together.
+
+    An embedding model pads every text of a batch to the longest one, so sorting saves work.
+    """
+    batch: list[Prepared] = []
+    filled = 0
+    most = min(size, limits.max_documents)
+    for document in sorted(window, key=lambda document: len(document.text)):
+        bytes_ = limits.size(document, dimension)
+        if batch and (len(batch) >= most or filled + bytes_ > limits.max_bytes):
+            yield batch
+            batch, filled = [], 0
+        batch.append(document)
+        filled += bytes_
+    if batch:
+        yield batch
+
+
+class SeenIds:
+    """Remembers the documents of a run, in bounded memory.
+
+    It keeps id and hashes in a temporary SQLite database, which spills to disk, so that an input of any
+    length can be checked for repetitions.
+    """
+
+    def __init__(self, known: Iterable[Prepared] = ()) -> None:
+        self._db = sqlite3.connect("", isolation_level=None, check_same_thread=False)
+        self._db.execute("CREATE TABLE seen (id BLOB PRIMARY KEY, identity BLOB) WITHOUT ROWID")
+        self._db.execute("BEGIN")
+        for document in known:
+            self.check(document)
+
+    def check(self, document: Prepared) -> Literal["new", "same", "conflict"]:
+        """Tell whether the id is new to the run, or stands for the same or for another document."""
+        key, identity = document.id.encode(), "".join(document.identity).encode()
+        added = self._db.execute("INSERT OR IGNORE INTO seen VALUES (?, ?)", (key, identity)).rowcount
+        if added:
+            return "new"
+        [(known,)] = self._db.execute("SELECT identity FROM seen WHERE id = ?", (key,))
+        return "same" if known == identity else "conflict"
+
+    def close(self) -> None:
+        """Drop the database."""
+        self._db.close()

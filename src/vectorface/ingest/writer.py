@@ -1,0 +1,76 @@
+"""What the upserter needs from a store, and what a store tells about its limits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol, TypeAlias
+
+from vectorface.documents import Prepared
+from vectorface.records import Vector
+
+#: ``create``: only ids that are new. ``replace``: whole documents, new or not. ``metadata``: the metadata
+#: of documents whose text and vector stay as they are.
+Mode: TypeAlias = Literal["create", "replace", "metadata"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Limits:
+    """How much a store takes at once, and how much pays.
+
+    Attributes:
+        max_documents: Most documents of one request.
+        max_bytes: Most bytes of one request.
+        bytes_per_number: What one number of a vector takes in a request: 4 in memory, about 22 as JSON.
+        batch_documents: Documents of a batch that pay best.
+        writers: Threads that pay in writing at the same time.
+    """
+
+    max_documents: int = 5_000
+    max_bytes: int = 50_000_000
+    bytes_per_number: int = 4
+    batch_documents: int = 128
+    writers: int = 1
+
+    def size(self, document: Prepared, dimension: int | None) -> int:
+        """Return about how many bytes ``document`` takes in a request, its vector included."""
+        return document.size + self.bytes_per_number * (dimension or 0)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StoredHashes:
+    """What a store remembers of a document that is there.
+
+    Attributes:
+        text_hash: Over its content and what it was embedded with.
+        metadata_hash: Over its metadata.
+    """
+
+    text_hash: str
+    metadata_hash: str
+
+
+class Writer(Protocol):
+    """The part of a store that the upserter drives; it must be safe to call from several threads."""
+
+    @property
+    def limits(self) -> Limits:
+        """What one request may hold."""
+        ...
+
+    @property
+    def dimension(self) -> int | None:
+        """Length of the vectors, where known."""
+        ...
+
+    def encode(self, texts: Sequence[str]) -> Sequence[Vector]:
+        """Return one vector for each text."""
+        ...
+
+    def write(self, batch: Sequence[Prepared], mode: Mode) -> Mapping[str, Exception]:
+        """Write a batch; return the error of each document that the store refused, by id."""
+        ...
+
+    def stored_hashes(self, ids: Sequence[str]) -> Mapping[str, StoredHashes]:
+        """Return what is known of the documents that are there; ids that are not there are left out."""
+        ...
