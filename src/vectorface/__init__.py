@@ -1,1 +1,76 @@
-"""One interface over vector stores."""
+"""One interface over vector stores: the same filters, scores and writes on every backend.
+
+>>> import vectorface
+>>> with vectorface.connect("memory:stories") as store:
+...     store.count()
+0
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+from vectorface.connecting import connect
+
+if TYPE_CHECKING:
+    from vectorface.backends.chroma import ChromaDB
+    from vectorface.backends.memory import InMemoryDB
+    from vectorface.documents import document_id
+    from vectorface.embeddings import MiniLM, SentenceTransformerEmbeddings
+    from vectorface.ingest.retrying import RetryPolicy
+    from vectorface.interface import VectorDBInterface
+    from vectorface.preprocessing import preprocess
+    from vectorface.records import DeleteReport, Failure, Hit, IndexInfo, Record, ReplaceReport, WriteReport
+
+__version__ = "0.1.0"
+
+#: Where each public name lives; it is imported when it is first used, so that ``import vectorface`` is quick.
+_HOMES: Final = {
+    "ChromaDB": "vectorface.backends.chroma",
+    "DeleteReport": "vectorface.records",
+    "Failure": "vectorface.records",
+    "Hit": "vectorface.records",
+    "InMemoryDB": "vectorface.backends.memory",
+    "IndexInfo": "vectorface.records",
+    "MiniLM": "vectorface.embeddings",
+    "Record": "vectorface.records",
+    "ReplaceReport": "vectorface.records",
+    "RetryPolicy": "vectorface.ingest.retrying",
+    "SentenceTransformerEmbeddings": "vectorface.embeddings",
+    "VectorDBInterface": "vectorface.interface",
+    "WriteReport": "vectorface.records",
+    "document_id": "vectorface.documents",
+    "preprocess": "vectorface.preprocessing",
+}
+
+__all__ = [
+    "ChromaDB",
+    "DeleteReport",
+    "Failure",
+    "Hit",
+    "InMemoryDB",
+    "IndexInfo",
+    "MiniLM",
+    "Record",
+    "ReplaceReport",
+    "RetryPolicy",
+    "SentenceTransformerEmbeddings",
+    "VectorDBInterface",
+    "WriteReport",
+    "connect",
+    "document_id",
+    "preprocess",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'vectorface' has no attribute {name!r}")
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -28,6 +28,7 @@ class Prepared:
         vector: Its vector; ``None`` until it is embedded.
         text_hash: 32 hex digits over the content.
         metadata_hash: 32 hex digits over the metadata.
+        given_vector: Whether the vector came from the caller and not from the embedding function.
     """
 
     id: str
@@ -36,6 +37,7 @@ class Prepared:
     vector: Vector | None
     text_hash: str
     metadata_hash: str
+    given_vector: bool = False
 
     @property
     def document(self) -> Document:
@@ -71,7 +73,8 @@ def _content_id(text: str, metadata_json: str) -> str:
     return hashlib.sha256(text.encode() + b"\0" + metadata_json.encode()).hexdigest()
 
 
-def _hash(text: str) -> str:
+def text_hash(text: str) -> str:
+    """Return 32 hex digits over ``text``."""
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
@@ -79,7 +82,7 @@ def prepare(
     document: object,
     *,
     where: str,
-    id: str | None = None,  # noqa: A002 - the field's word
+    id: str | None = None,
     vector: Vector | None = None,
 ) -> Prepared:
     """Check one document and give it its id and hashes; the caller's object is left as it is.
@@ -107,8 +110,9 @@ def prepare(
         text=text,
         metadata=metadata,
         vector=vector,
-        text_hash=_hash(text),
-        metadata_hash=_hash(as_json),
+        text_hash=text_hash(text),
+        metadata_hash=text_hash(as_json),
+        given_vector=vector is not None,
     )
 
 

@@ -168,6 +168,19 @@ class DeleteReport:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ReplaceReport:
+    """The account of a replace.
+
+    Attributes:
+        write: What became of the new documents.
+        delete: What became of the old ones.
+    """
+
+    write: WriteReport
+    delete: DeleteReport
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class IndexInfo:
     """An index as the store describes it.
 

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from types import FrameType, TracebackType
-from typing import Any
+from typing import Any, Self
 
 
 class Interrupts(AbstractContextManager["Interrupts"]):
@@ -22,7 +22,7 @@ class Interrupts(AbstractContextManager["Interrupts"]):
         self._open = False
         self._previous: Any = None
 
-    def __enter__(self) -> Interrupts:
+    def __enter__(self) -> Self:
         main = threading.current_thread() is threading.main_thread()
         if main and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
             self._previous = signal.signal(signal.SIGINT, self._on_signal)

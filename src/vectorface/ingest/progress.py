@@ -45,4 +45,4 @@ def _tqdm() -> Callable[..., Any]:
         from tqdm.auto import tqdm  # noqa: PLC0415 - an optional package
     except ImportError as error:
         raise MissingExtraError("A progress bar needs tqdm: pip install 'vectorface[progress]'.") from error
-    return tqdm  # type: ignore[no-any-return]
+    return tqdm

@@ -17,12 +17,13 @@ from typing import Any, Literal, TypeAlias
 from vectorface.documents import Prepared
 from vectorface.errors import (
     DuplicateDocumentError,
+    InvalidInputError,
     PartialWriteError,
     SourceError,
     UpsertInterrupted,
     WriteError,
 )
-from vectorface.ingest.account import Account, Item, Progress, prepared_again
+from vectorface.ingest.account import Account, Item, Progress, Refused, prepared_again
 from vectorface.ingest.batches import SeenIds, batches
 from vectorface.ingest.interrupts import Interrupts
 from vectorface.ingest.retrying import RetryPolicy
@@ -149,6 +150,8 @@ class _Run:
         return bool(self._window) and not self._stopped()
 
     def _admit(self, item: Item) -> None:
+        if isinstance(item, Prepared):
+            item = self._checked(item)
         if not isinstance(item, Prepared):
             self._account.refuse(item)
             return
@@ -159,6 +162,12 @@ class _Run:
             self._account.collapse()
         else:
             self._account.fail(Refusal(document=item, error=_two_contents(item.id), attempts=0))
+
+    def _checked(self, item: Prepared) -> Item:
+        try:
+            return self._writer.check(item)
+        except InvalidInputError as error:
+            return Refused(document=item.document, where=f"id {item.id!r}", error=error)
 
     # -- running ------------------------------------------------------------------------------------------
 

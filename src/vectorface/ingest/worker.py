@@ -12,7 +12,7 @@ from typing import TypeAlias
 from vectorface.documents import Prepared
 from vectorface.errors import ConnectionFailedError, TransientError, VectorfaceError
 from vectorface.ingest.retrying import RetryPolicy, attempts, is_transient, retry_after
-from vectorface.ingest.writer import Mode, Writer
+from vectorface.ingest.writer import Mode, Stamp, Writer
 
 #: Sends documents; returns the error of each one that was refused, by id.
 Action: TypeAlias = Callable[[Sequence[Prepared]], Mapping[str, Exception]]
@@ -126,19 +126,18 @@ def _split_unchanged(
 ) -> tuple[list[Prepared], list[Prepared]]:
     if not job.skip_unchanged:
         return list(batch), []
-    known: dict[str, tuple[str, str]] = {}
+    known: dict[str, Stamp] = {}
 
     def look_up(documents: Sequence[Prepared]) -> Mapping[str, Exception]:
-        stored = job.writer.stored_hashes([document.id for document in documents])
-        known.update({key: (value.text_hash, value.metadata_hash) for key, value in stored.items()})
+        known.update(job.writer.stored_stamps([document.id for document in documents]))
         return {}
 
     fresh, metadata_only = [], []
     for document in _deliver(batch, look_up, job, outcome):
-        text_hash, metadata_hash = known.get(document.id, (None, None))
-        if document.text_hash != text_hash:
+        stored, stamp = known.get(document.id), job.writer.stamp(document)
+        if stored is None or stored.content != stamp.content:
             fresh.append(document)
-        elif document.metadata_hash != metadata_hash:
+        elif stored.metadata != stamp.metadata:
             metadata_only.append(document)
         else:
             outcome.unchanged += 1
@@ -169,13 +168,8 @@ def _still_missing(
     doubtful = [document.id for document in documents if document.id in uncertain]
     if mode != "create" or not doubtful:
         return documents
-    stored = job.writer.stored_hashes(doubtful)
-    return [
-        document
-        for document in documents
-        if document.id not in stored
-        or document.identity != (stored[document.id].text_hash, stored[document.id].metadata_hash)
-    ]
+    stored = job.writer.stored_stamps(doubtful)
+    return [document for document in documents if stored.get(document.id) != job.writer.stamp(document)]
 
 
 # -- retry, then bisect -----------------------------------------------------------------------------------

@@ -37,17 +37,26 @@ class Limits:
         return document.size + self.bytes_per_number * (dimension or 0)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class StoredHashes:
-    """What a store remembers of a document that is there.
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """What a store remembers of a document, to tell later whether it is the same.
 
     Attributes:
-        text_hash: Over its content and what it was embedded with.
-        metadata_hash: Over its metadata.
+        content: Over its text and what gave it its vector.
+        metadata: Over its metadata.
     """
 
-    text_hash: str
-    metadata_hash: str
+    content: str
+    metadata: str
+
+    def __str__(self) -> str:
+        return f"{self.content}:{self.metadata}"
+
+    @classmethod
+    def parse(cls, text: str) -> Stamp:
+        """Read what ``str(stamp)`` wrote."""
+        content, _, metadata = text.partition(":")
+        return cls(content, metadata)
 
 
 class Writer(Protocol):
@@ -63,6 +72,10 @@ class Writer(Protocol):
         """Length of the vectors, where known."""
         ...
 
+    def check(self, document: Prepared) -> Prepared:
+        """Return the document if the store can take it, or raise ``InvalidInputError``."""
+        ...
+
     def encode(self, texts: Sequence[str]) -> Sequence[Vector]:
         """Return one vector for each text."""
         ...
@@ -71,6 +84,10 @@ class Writer(Protocol):
         """Write a batch; return the error of each document that the store refused, by id."""
         ...
 
-    def stored_hashes(self, ids: Sequence[str]) -> Mapping[str, StoredHashes]:
-        """Return what is known of the documents that are there; ids that are not there are left out."""
+    def stamp(self, document: Prepared) -> Stamp:
+        """Return the stamp that the document gets when it is written."""
+        ...
+
+    def stored_stamps(self, ids: Sequence[str]) -> Mapping[str, Stamp]:
+        """Return the stamps of the documents that are there and still are what their stamp says."""
         ...

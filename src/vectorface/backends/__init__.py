@@ -1,0 +1,1 @@
+"""The backends: how each server or library says what the interface asks."""

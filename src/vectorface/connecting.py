@@ -1,0 +1,49 @@
+"""Open any store by URL."""
+
+from __future__ import annotations
+
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, Final
+
+from vectorface.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from vectorface.encoding import EmbeddingsLike
+    from vectorface.interface import VectorDBInterface
+
+#: Packages register a backend's URL scheme under this entry-point group.
+GROUP: Final = "vectorface.backends"
+
+
+def connect(url: str, *, embeddings: EmbeddingsLike = "minilm") -> VectorDBInterface:
+    """Open the store that a URL names.
+
+    ====================================================  ==================================================
+    ``memory:stories``                                    the in-memory reference, index ``stories``
+    ``chroma:?collection=stories``                        Chroma in memory
+    ``chroma:./data/chroma?collection=stories``           Chroma in a directory
+    ``chroma+http://localhost:8000/stories``              a Chroma server (``chroma+https`` with TLS)
+    ====================================================  ==================================================
+
+    Args:
+        url: Where; other packages may add schemes through the entry-point group ``vectorface.backends``.
+        embeddings: ``"minilm"`` for the default model, any LangChain ``Embeddings``, or ``None`` if you
+            bring your own vectors.
+
+    Raises:
+        ConfigurationError: The scheme is unknown or the URL malformed.
+
+    Example:
+        >>> with connect("memory:stories") as store:
+        ...     store.count()
+        0
+    """
+    scheme, colon, _ = str(url).partition(":")
+    backends = {point.name: point for point in entry_points(group=GROUP)}
+    if not colon or scheme not in backends:
+        raise ConfigurationError(
+            f"{url!r} does not start with a known scheme ({', '.join(sorted(backends))}); write for example "
+            "'chroma:./data?collection=stories' or 'memory:stories'."
+        )
+    backend: type[VectorDBInterface] = backends[scheme].load()
+    return backend.from_url(url, embeddings=embeddings)

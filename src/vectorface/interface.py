@@ -1,0 +1,843 @@
+"""The life of a store on one page: open, write, read, delete, search, close.
+
+Public methods are final: they hold the policy (checks, ids, batches, guards, reports), which is the same
+on every backend. A backend implements the primitives at the end of the class and nothing else.
+"""
+
+from __future__ import annotations
+
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor
+from contextlib import suppress
+from dataclasses import replace
+from itertools import islice
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal, Self, final
+
+from vectorface import writing
+from vectorface.asynchronous import in_thread, stream_in_thread
+from vectorface.documents import Prepared, checked_ids, collapsed, prepare_all
+from vectorface.encoding import Encoder
+from vectorface.errors import (
+    ConfigurationError,
+    DeleteGuardError,
+    DuplicateDocumentError,
+    IndexExistsError,
+    IndexNotFoundError,
+    InvalidDocumentError,
+    InvalidFilterError,
+    InvalidQueryError,
+    NotConnectedError,
+)
+from vectorface.filters import parse
+from vectorface.indexes import ConnectionSettings, IndexSpec, checked_index_name, checked_metric
+from vectorface.ingest.account import prepared_or_refused
+from vectorface.ingest.retrying import RetryPolicy
+from vectorface.ingest.upserter import Callback, InlineExecutor, OnError
+from vectorface.ingest.upserter import Settings as UpsertSettings
+from vectorface.ingest.upserter import upsert as run_upsert
+from vectorface.ingest.writer import Limits, Mode
+from vectorface.primitives import DOCUMENT, Entry, Fields, Removal, Selection, Stored, chunks
+from vectorface.records import (
+    DeleteReport,
+    Hit,
+    IndexInfo,
+    Metric,
+    Record,
+    ReplaceReport,
+    Vector,
+    WriteReport,
+)
+from vectorface.searching import (
+    Search,
+    SearchType,
+    checked_contains,
+    checked_search,
+    positive,
+    ranked,
+    verified,
+)
+
+if TYPE_CHECKING:
+    from langchain_core.documents import Document
+
+    from vectorface.langchain import VectorfaceRetriever, VectorfaceVectorStore
+
+
+class VectorDBInterface(ABC):
+    """One interface over vector stores.
+
+    A store is a connected backend object; an index is the named place that holds its documents. Every
+    backend gives filters, scores and writes the same meaning; ``vectorface.testing`` proves it.
+
+    Use it as a context manager, or call :meth:`close`. Its methods may be called from several threads.
+
+    Example:
+        >>> from vectorface import InMemoryDB
+        >>> from langchain_core.documents import Document
+        >>> with InMemoryDB().connect(index="stories") as store:
+        ...     report = store.upsert([Document(page_content="Nan lit the lamp at dusk.")])
+        ...     store.query("who lit the lamp?", k=1)[0].text
+        'Nan lit the lamp at dusk.'
+    """
+
+    def __init__(self, encoder: Encoder) -> None:
+        self.encoder = encoder
+        self._lock = threading.RLock()
+        self._settings: ConnectionSettings | None = None
+        self._metric: Metric = "cosine"
+        self._dimension: int | None = None
+
+    # -- open and close -----------------------------------------------------------------------------------
+
+    @final
+    def _connect(self, settings: ConnectionSettings) -> Self:
+        """Open the connection that a backend's typed ``connect`` describes, once."""
+        if settings.metric is not None:
+            checked_metric(settings.metric)
+        with self._lock:
+            if self._settings == settings:
+                return self
+            self.close()
+            self._open(settings)
+            try:
+                self._enter(settings)
+            except BaseException:
+                self._close()
+                raise
+            self._settings = settings
+        return self
+
+    def _enter(self, settings: ConnectionSettings) -> None:
+        info = self._describe(settings.index)
+        if info is None:
+            if not settings.create:
+                raise IndexNotFoundError(f"{self._no_index(settings.index)} To make it leave create=True.")
+            info = self._made(settings.index, settings.metric or "cosine", self.encoder.dimension)
+        self.encoder.fingerprint(settings.metric or info.metric).check(info)
+        self._metric, self._dimension = info.metric, info.dimension
+
+    @final
+    def close(self) -> None:
+        """Close the connection; doing it twice is fine. :meth:`connect` opens it again."""
+        with self._lock:
+            if self._settings is not None:
+                self._settings = None
+                self._close()
+
+    def __enter__(self) -> Self:
+        self._ready()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        state = f"index={self._settings.index!r}" if self._settings else "not connected"
+        return f"{type(self).__name__}({state})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle as a recipe: the copy connects on its own, in whichever process it wakes up."""
+        if self._settings is None or self._settings.client is not None:
+            raise ConfigurationError(
+                f"{self!r} cannot be sent to another process; connect it by path or URL, not with client=."
+            )
+        return _reconnected, (type(self), self._recipe(), self._settings)
+
+    def _ready(self) -> ConnectionSettings:
+        if self._settings is None:
+            raise NotConnectedError(f"{type(self).__name__} is not connected: call connect() first.")
+        return self._settings
+
+    @property
+    @final
+    def index(self) -> str:
+        """Name of the index that the store works with."""
+        return self._ready().index
+
+    @property
+    @final
+    def metric(self) -> Metric:
+        """How the index compares vectors."""
+        return self._metric
+
+    @property
+    @final
+    def dimension(self) -> int | None:
+        """Length of the index's vectors; ``None`` while it holds none."""
+        return self._dimension
+
+    # -- index management ---------------------------------------------------------------------------------
+
+    @final
+    def create_index(
+        self, name: str, *, dimension: int | None = None, metric: Metric = "cosine"
+    ) -> IndexInfo:
+        """Make an index; the store goes on with the one it is connected to.
+
+        Args:
+            name: 3 to 255 characters of ``a-z 0-9 . _ -``, a letter or digit at both ends.
+            dimension: Length of its vectors; by default the embedding's, or that of the first document.
+            metric: ``cosine``, ``l2`` or ``dot``.
+
+        Raises:
+            IndexExistsError: There is one of this name.
+            InvalidIndexNameError: Not every backend would take the name.
+        """
+        self._ready()
+        if self._describe(checked_index_name(name)) is not None:
+            raise IndexExistsError(
+                f"There is an index {name!r} already; choose another name or delete_index() it."
+            )
+        if dimension is not None:
+            positive("dimension", dimension)
+        return self._made(name, checked_metric(metric), dimension or self.encoder.dimension)
+
+    def _made(self, name: str, metric: Metric, dimension: int | None) -> IndexInfo:
+        fingerprint = replace(self.encoder.fingerprint(metric), dimension=dimension)
+        spec = IndexSpec(
+            name=checked_index_name(name),
+            metric=metric,
+            dimension=dimension,
+            fingerprint=fingerprint.as_dict(),
+        )
+        with suppress(IndexExistsError):  # somebody made it in this very moment: take it as it is
+            self._create(spec)
+        info = self._describe(name)
+        if info is None:
+            raise IndexNotFoundError(
+                f"The index {name!r} was deleted while it was being made; connect again."
+            )
+        return info
+
+    @final
+    def get_index(self, name: str) -> IndexInfo:
+        """Describe an index: metric, dimension, count, fingerprint.
+
+        Raises:
+            IndexNotFoundError: There is none of this name.
+        """
+        self._ready()
+        info = self._describe(name)
+        if info is None:
+            raise IndexNotFoundError(self._no_index(name))
+        return info
+
+    def _no_index(self, name: str) -> str:
+        return f"There is no index {name!r}; existing: {', '.join(sorted(self._names())) or 'none'}."
+
+    @final
+    def delete_index(self, name: str) -> None:
+        """Delete an index with everything in it.
+
+        Raises:
+            IndexNotFoundError: There is none of this name.
+        """
+        self.get_index(name)
+        self._drop(name)
+
+    @final
+    def list_indexes(self) -> list[str]:
+        """Return the names of all indexes, sorted."""
+        self._ready()
+        return sorted(self._names())
+
+    # -- write --------------------------------------------------------------------------------------------
+
+    @final
+    def add(
+        self,
+        documents: Iterable[Document],
+        *,
+        ids: Sequence[str] | None = None,
+        vectors: Sequence[Any] | None = None,
+    ) -> WriteReport:
+        """Add new documents; nothing is written if any of their ids is taken.
+
+        Args:
+            documents: What to add; the objects are left as they are.
+            ids: One for each; by default ``Document.id``, else the sha256 of content and metadata.
+            vectors: One for each, instead of embedding the texts; arrays of shape (d,).
+
+        Raises:
+            DuplicateDocumentError: Ids exist, or stand for two documents of this call.
+            InvalidDocumentError: A text, its metadata or vector cannot be stored.
+            InvalidIdError: An id is empty, or longer than 512 bytes.
+            PartialWriteError: The store refused some; ``error.report`` names them.
+        """
+        prepared = self._prepared(documents, ids, vectors)
+        distinct = collapsed(prepared)
+        taken = [stored.id for stored in self.read_stored([document.id for document in distinct], ())]
+        if taken:
+            raise DuplicateDocumentError(
+                f"{len(taken)} of {len(distinct)} ids exist already in the index {self.index!r} (first: "
+                f"{taken[0]!r}); nothing was written. Use upsert() to replace them.",
+                ids=tuple(taken),
+            )
+        return self._write_all(prepared, distinct, "create")
+
+    @final
+    def upsert(
+        self,
+        documents: Iterable[Document],
+        *,
+        ids: Sequence[str] | None = None,
+        vectors: Sequence[Any] | None = None,
+    ) -> WriteReport:
+        """Write documents, replacing those whose ids exist as a whole: content, vector and metadata.
+
+        For arguments and errors see :meth:`add`, except that existing ids are no error.
+        """
+        prepared = self._prepared(documents, ids, vectors)
+        return self._write_all(prepared, collapsed(prepared), "replace")
+
+    def _prepared(
+        self, documents: Iterable[Document], ids: Sequence[str] | None, vectors: Sequence[Any] | None
+    ) -> list[Prepared]:
+        self._ready()
+        writer = writing.StoreWriter(self)
+        return [writer.check(document) for document in prepare_all(documents, ids=ids, vectors=vectors)]
+
+    def _write_all(
+        self, prepared: Sequence[Prepared], distinct: Sequence[Prepared], mode: Mode
+    ) -> WriteReport:
+        settings = UpsertSettings(
+            mode=mode,
+            batch_size=self.limits.max_documents,
+            encoders=1,
+            writers=1,
+            max_workers=1,
+            executor=InlineExecutor(),
+        )
+        report = run_upsert(distinct, writing.StoreWriter(self), settings, total=len(distinct))
+        repeated = len(prepared) - len(distinct)
+        return replace(report, collapsed=repeated, ids=tuple(document.id for document in prepared))
+
+    @final
+    def upsert_parallel(
+        self,
+        documents: Iterable[Document],
+        *,
+        batch_size: int | None = None,
+        max_workers: int | None = None,
+        skip_unchanged: bool = False,
+        on_error: OnError = "raise",
+        retry: RetryPolicy | None = None,
+        callbacks: Sequence[Callback] = (),
+        progress: bool = False,
+        executor: Executor | None = None,
+        cancel: threading.Event | None = None,
+        max_failures: int = 1_000,
+    ) -> WriteReport:
+        """Write any number of documents with several threads, and account for each of them.
+
+        The input is read once, in a bounded window, while earlier documents are embedded and written.
+        Errors that may pass are retried; a batch that keeps failing is halved until the document that
+        causes it stands alone; everything that can be written is written.
+
+        Args:
+            documents: Any iterable, or a LangChain loader with ``lazy_load()``.
+            batch_size: Documents of a batch; by default what the backend likes best.
+            max_workers: Threads; by default what embedding and backend can use.
+            skip_unchanged: Neither embed nor write documents that are stored exactly so; where only
+                metadata changed, write that and keep the vector. Run again after a crash to resume.
+            on_error: ``"raise"`` a PartialWriteError at the end, or only ``"report"``.
+            retry: Attempts and waits; see :class:`RetryPolicy`.
+            callbacks: Called with a ``Progress`` after each batch, in the calling thread.
+            progress: Show a progress bar.
+            executor: Runs the batches instead of own threads. With Dask pass ``client.get_executor()``:
+                the store then must be connected by path or URL, and connects again in each worker.
+            cancel: Set it, from any thread, to stop after what is in flight.
+            max_failures: The run stops when so many documents have failed.
+
+        Returns:
+            The report; ``report.retry()`` sends what failed once more.
+
+        Raises:
+            PartialWriteError: Some documents failed, and ``on_error`` is ``"raise"``.
+            SourceError: The iterable or a callback raised.
+            UpsertInterrupted: Ctrl-C; ``error.report`` is the account up to it.
+        """
+        self._ready()
+        stream, total = writing.stream_of(documents)
+        encoders, writers, workers = writing.worker_counts(self.encoder, self.limits, max_workers)
+        settings = UpsertSettings(
+            batch_size=positive("batch_size", batch_size or self.limits.batch_documents),
+            encoders=encoders,
+            writers=writers,
+            max_workers=positive("max_workers", workers),
+            skip_unchanged=skip_unchanged,
+            on_error=writing.checked_on_error(on_error),
+            retry=retry or RetryPolicy(),
+            callbacks=tuple(callbacks),
+            executor=writing.checked_executor(executor),
+            cancel=cancel or threading.Event(),
+            max_failures=positive("max_failures", max_failures),
+        )
+        items = (prepared_or_refused(document, where=f"document {i}") for i, document in enumerate(stream))
+        with writing.progress_bar(settings, show=progress) as shown:
+            return run_upsert(items, writing.StoreWriter(self), shown, total=total)
+
+    @final
+    def replace(
+        self,
+        documents: Iterable[Document],
+        filter: Mapping[str, Any],
+        *,
+        max_delete: int | None = None,
+    ) -> ReplaceReport:
+        """Write documents, then delete what the filter still matches and the new set lacks.
+
+        Nothing is deleted unless every new document was written.
+
+        Args:
+            documents: The new set; must not be empty.
+            filter: What the old set is, as in ``{"source": "report.pdf"}``.
+            max_delete: See :meth:`delete_by_filter`; checked after writing, before deleting.
+
+        Raises:
+            InvalidDocumentError: There are no documents.
+            PartialWriteError: A document was not written; nothing was deleted.
+            DeleteGuardError: More than ``max_delete`` would be deleted; nothing was.
+        """
+        self._refuse_everything(filter, None)
+        parse(filter)
+        prepared = self._prepared(documents, None, None)
+        if not prepared:
+            raise InvalidDocumentError("replace() got no documents; to only delete use delete_by_filter().")
+        write = self.upsert_parallel([document.document for document in prepared])
+        kept = {document.id for document in prepared}
+        old = [stored for stored in self._matching(filter, None) if stored.id not in kept]
+        return ReplaceReport(
+            write=write, delete=self._delete(old, expect=None, max_delete=max_delete, dry_run=False)
+        )
+
+    # -- read ---------------------------------------------------------------------------------------------
+
+    @final
+    def get(
+        self,
+        ids: Iterable[str] | None = None,
+        *,
+        filter: Mapping[str, Any] | None = None,
+        contains: str | None = None,
+        limit: int | None = None,
+        include_vectors: bool = False,
+    ) -> list[Record]:
+        """Return documents by id, by filter, or both.
+
+        Args:
+            ids: Whose; the order is kept, ids that do not exist are left out. ``None``: any.
+            filter: Which of them.
+            contains: Text they must contain, case-sensitive.
+            limit: At most how many; ``None`` for all.
+            include_vectors: Whether to bring the vectors.
+        """
+        self._ready()
+        if limit is not None:
+            positive("limit", limit)
+        wanted = checked_ids(ids)
+        if wanted is None:
+            found = self.scan(filter=filter, contains=contains, include_vectors=include_vectors)
+        else:
+            selection = Selection(filter=parse(filter), contains=checked_contains(contains))
+            stored = {
+                one.id: one for one in self.read_stored(wanted, _fields(include_vectors=include_vectors))
+            }
+            present = (stored[id_] for id_ in wanted if id_ in stored)
+            found = (_record(one) for one in present if selection.accepts(one))
+        return list(islice(found, limit))
+
+    @final
+    def scan(
+        self,
+        *,
+        filter: Mapping[str, Any] | None = None,
+        contains: str | None = None,
+        include_vectors: bool = False,
+        batch_size: int = 1_000,
+    ) -> Iterator[Record]:
+        """Stream documents in no particular order, holding one batch of them in memory.
+
+        Args:
+            filter: Which; ``None`` for all.
+            contains: Text they must contain, case-sensitive.
+            include_vectors: Whether to bring the vectors.
+            batch_size: How many to fetch at a time.
+        """
+        self._ready()
+        positive("batch_size", batch_size)
+        selection = self._select(parse(filter), checked_contains(contains))
+        fields = _fields(include_vectors=include_vectors)
+        return (_record(stored) for stored in self._scanned(selection, fields, batch_size))
+
+    def _scanned(self, selection: Selection, fields: Fields, batch_size: int = 1_000) -> Iterator[Stored]:
+        wanted = {*fields, *selection.needed}
+        for batch in self._scan(selection.native, wanted, batch_size):
+            yield from (stored for stored in batch if selection.accepts(stored))
+
+    @final
+    def count(self, filter: Mapping[str, Any] | None = None, *, contains: str | None = None) -> int:
+        """Return how many documents there are, or match."""
+        self._ready()
+        selection = self._select(parse(filter), checked_contains(contains))
+        if selection.exact:
+            return self._count(selection.native)
+        return sum(1 for _ in self._scanned(selection, ()))
+
+    # -- delete -------------------------------------------------------------------------------------------
+
+    @final
+    def delete_by_filter(
+        self,
+        filter: Mapping[str, Any] | None = None,
+        *,
+        ids: Iterable[str] | None = None,
+        dry_run: bool = False,
+        expect: int | None = None,
+        max_delete: int | None = None,
+    ) -> DeleteReport:
+        """Delete the documents that match the filter and, where given, have one of the ids.
+
+        Args:
+            filter: Which; ``None`` with ids for exactly those ids. An empty filter is refused.
+            ids: Which; ids that do not exist are no error.
+            dry_run: Only report what would be deleted.
+            expect: Exactly how many it must be, or nothing is deleted.
+            max_delete: At most how many it may be, or nothing is deleted.
+
+        Returns:
+            What was selected, and what was really deleted.
+
+        Raises:
+            InvalidFilterError: Nothing says what to delete, or the filter is wrong.
+            DeleteGuardError: ``expect`` or ``max_delete`` does not hold; nothing was deleted.
+        """
+        wanted = checked_ids(ids)
+        self._refuse_everything(filter, wanted)
+        targets = list(self._matching(filter, wanted))
+        return self._delete(targets, expect=expect, max_delete=max_delete, dry_run=dry_run)
+
+    def _refuse_everything(self, filter: Mapping[str, Any] | None, ids: Sequence[str] | None) -> None:
+        if filter == {} or (filter is None and ids is None):
+            raise InvalidFilterError(
+                "Neither a filter nor ids say what to delete; to delete everything use "
+                f"delete_index({self.index!r})."
+            )
+
+    def _matching(self, filter: Mapping[str, Any] | None, ids: Sequence[str] | None) -> Iterator[Stored]:
+        if ids is None:
+            return self._scanned(self._select(parse(filter), None), ())
+        selection = Selection(filter=parse(filter))
+        return (stored for stored in self.read_stored(ids, selection.needed) if selection.accepts(stored))
+
+    def _delete(
+        self, targets: Sequence[Stored], *, expect: int | None, max_delete: int | None, dry_run: bool
+    ) -> DeleteReport:
+        _check_guards(len(targets), expect, max_delete)
+        ids = tuple(stored.id for stored in targets)
+        if dry_run:
+            return DeleteReport(matched=len(ids), deleted=0, dry_run=True, ids=ids)
+        removals = [self._remove(batch) for batch in chunks(targets, self.limits.max_documents)]
+        return DeleteReport(
+            matched=len(ids),
+            deleted=sum(removal.deleted for removal in removals),
+            conflicts=tuple(id_ for removal in removals for id_ in removal.conflicts),
+            ids=ids,
+        )
+
+    # -- search -------------------------------------------------------------------------------------------
+
+    @final
+    def query(
+        self,
+        text: str | None = None,
+        *,
+        vector: Any = None,
+        k: int = 4,
+        filter: Mapping[str, Any] | None = None,
+        contains: str | None = None,
+        search_type: SearchType = "similarity",
+        fetch_k: int = 20,
+        lambda_mult: float = 0.5,
+        min_score: float | None = None,
+    ) -> list[Hit]:
+        """Return the documents nearest to a text or vector, best first.
+
+        Args:
+            text: What to search for.
+            vector: What to search for instead, of shape (d,).
+            k: At most how many; more than the index holds is fine.
+            filter: Which documents may be found; applied before the cut to ``k``. See ``vectorface.filters``.
+            contains: Text they must contain, case-sensitive.
+            search_type: ``"similarity"``, or ``"mmr"`` for hits that differ from each other.
+            fetch_k: How many candidates mmr chooses from.
+            lambda_mult: For mmr, from 0 (diverse) to 1 (near).
+            min_score: Leave out what is further away, in the unit of the index's ``score_kind``.
+
+        Returns:
+            Hits with ``score`` and ``score_kind``; higher is nearer. mmr hits come in mmr order.
+
+        Raises:
+            InvalidQueryError: Neither or both of ``text`` and ``vector``, or a wrong option.
+            InvalidFilterError: The filter is wrong, with the path to the fault.
+        """
+        search = checked_search(
+            k=k,
+            filter=filter,
+            contains=contains,
+            search_type=search_type,
+            fetch_k=fetch_k,
+            lambda_mult=lambda_mult,
+            min_score=min_score,
+        )
+        return self._searched(search, [self._query_vector(text, vector)])[0]
+
+    @final
+    def query_batch(
+        self,
+        texts: Sequence[str],
+        *,
+        k: int = 4,
+        filter: Mapping[str, Any] | None = None,
+        contains: str | None = None,
+        search_type: SearchType = "similarity",
+        fetch_k: int = 20,
+        lambda_mult: float = 0.5,
+        min_score: float | None = None,
+    ) -> list[list[Hit]]:
+        """Answer many queries in one request; for the options see :meth:`query`.
+
+        Returns:
+            One list of hits for each text, in order.
+        """
+        search = checked_search(
+            k=k,
+            filter=filter,
+            contains=contains,
+            search_type=search_type,
+            fetch_k=fetch_k,
+            lambda_mult=lambda_mult,
+            min_score=min_score,
+        )
+        if isinstance(texts, str):
+            raise InvalidQueryError("texts must be a list; for one text use query().")
+        return self._searched(search, [self._query_vector(text, None) for text in texts])
+
+    def _query_vector(self, text: object, vector: Any) -> Vector:
+        self._ready()
+        if (text is None) == (vector is None):
+            raise InvalidQueryError("Pass either text or vector to search for, not both or none.")
+        if vector is None:
+            if not isinstance(text, str) or not text.strip():
+                raise InvalidQueryError(f"The query {text!r} must be text that is not blank.")
+            vector = self.encoder.encode_query(text)
+        return self.encoder.checked(vector, metric=self._metric, dimension=self._dimension, where="the query")
+
+    def _searched(self, search: Search, vectors: Sequence[Vector]) -> list[list[Hit]]:
+        if not vectors:
+            return []
+        selection = self._select(search.filter, search.contains)
+        fields = _fields(include_vectors=search.search_type == "mmr")
+
+        def fetch(vector: Vector, limit: int) -> Sequence[Stored]:
+            return self._search([vector], selection.native, limit, fields)[0]
+
+        firsts = self._search(vectors, selection.native, search.candidates, fields)
+        return [
+            [
+                self._hit(stored)
+                for stored in ranked(search, vector, verified(fetch, vector, selection, first, search))
+            ]
+            for vector, first in zip(vectors, firsts, strict=True)
+        ]
+
+    def _hit(self, stored: Stored) -> Hit:
+        return Hit(
+            document=_document(stored), score=stored.score, score_kind=self.encoder.score_kind(self._metric)
+        )
+
+    # -- preprocess and LangChain -------------------------------------------------------------------------
+
+    @staticmethod
+    @final
+    def preprocess(documents: Iterable[Document | str], **options: Any) -> list[Document]:
+        """Cut books into chunks by chapter; see :func:`vectorface.preprocessing.preprocess`."""
+        from vectorface.preprocessing import preprocess  # noqa: PLC0415 - text splitters load slowly
+
+        return preprocess(documents, **options)
+
+    @final
+    def as_vectorstore(self) -> VectorfaceVectorStore:
+        """Return the store as a LangChain ``VectorStore``."""
+        from vectorface.langchain import VectorfaceVectorStore  # noqa: PLC0415 - LangChain's base loads slowly
+
+        return VectorfaceVectorStore(self)
+
+    @final
+    def as_retriever(
+        self,
+        *,
+        search_type: Literal["similarity", "mmr", "similarity_score_threshold"] = "similarity",
+        search_kwargs: Mapping[str, Any] | None = None,
+        k: int | None = None,
+        include_scores: bool = False,
+    ) -> VectorfaceRetriever:
+        """Return the store as a LangChain retriever.
+
+        Args:
+            search_type: ``similarity``, ``mmr``, or ``similarity_score_threshold``.
+            search_kwargs: Options of each search (``k``, ``filter``, ``fetch_k``, ``score_threshold`` …);
+                the retriever's ``search_kwargs`` may be changed later and takes effect at once.
+            k: Short for ``search_kwargs={"k": k}``.
+            include_scores: Whether to put ``score`` and ``score_kind`` into each document's metadata.
+        """
+        return self.as_vectorstore().as_retriever(
+            search_type=search_type,
+            search_kwargs={**(search_kwargs or {}), **({} if k is None else {"k": k})},
+            include_scores=include_scores,
+        )
+
+    # -- async twins --------------------------------------------------------------------------------------
+
+    acreate_index = in_thread(create_index)
+    aget_index = in_thread(get_index)
+    adelete_index = in_thread(delete_index)
+    alist_indexes = in_thread(list_indexes)
+    aadd = in_thread(add)
+    aupsert = in_thread(upsert)
+    aupsert_parallel = in_thread(upsert_parallel)
+    areplace = in_thread(replace)
+    aget = in_thread(get)
+    ascan = stream_in_thread(scan)
+    acount = in_thread(count)
+    adelete_by_filter = in_thread(delete_by_filter)
+    aquery = in_thread(query)
+    aquery_batch = in_thread(query_batch)
+    aclose = in_thread(close)
+
+    # -- chunked access to the primitives -----------------------------------------------------------------
+
+    @final
+    def read_stored(self, ids: Sequence[str], fields: Fields) -> Iterator[Stored]:
+        """Read documents by id, a request's worth at a time (for the upserter)."""
+        for batch in chunks(ids, self.limits.max_documents):
+            yield from self._read(batch, fields)
+
+    @final
+    def write_entries(self, entries: Sequence[Entry], mode: Mode) -> Mapping[str, Exception]:
+        """Write a batch (for the upserter); return the error of each document that was refused, by id."""
+        refused = self._write(entries, mode)
+        vector = entries[0].vector
+        if self._dimension is None and vector is not None and not isinstance(vector, Mapping):
+            self._dimension = len(vector)
+        return refused
+
+    # -- what a backend implements ------------------------------------------------------------------------
+
+    @classmethod
+    @abstractmethod
+    def from_url(cls, url: str, *, embeddings: Any = "minilm") -> Self:
+        """Return a connected store for a URL whose scheme the backend registered."""
+
+    @property
+    @abstractmethod
+    def client(self) -> Any:
+        """The wrapped library's own client."""
+
+    @property
+    @abstractmethod
+    def limits(self) -> Limits:
+        """How much one request may hold, and how many threads pay."""
+
+    @abstractmethod
+    def _recipe(self) -> Mapping[str, Any]:
+        """Return the constructor's arguments, to make the store again in another process."""
+
+    @abstractmethod
+    def _open(self, settings: Any) -> None:
+        """Reach the server or path."""
+
+    @abstractmethod
+    def _close(self) -> None:
+        """Let go of what ``_open`` took."""
+
+    @abstractmethod
+    def _names(self) -> list[str]:
+        """Return the names of all indexes."""
+
+    @abstractmethod
+    def _describe(self, name: str) -> IndexInfo | None:
+        """Describe an index; ``None`` if there is none."""
+
+    @abstractmethod
+    def _create(self, spec: IndexSpec) -> None:
+        """Make an index; ``IndexExistsError`` if there is one."""
+
+    @abstractmethod
+    def _drop(self, name: str) -> None:
+        """Delete an index that exists."""
+
+    @abstractmethod
+    def _select(self, filter_: Any, contains: str | None) -> Selection:
+        """Translate what can be translated; leave the rest to be verified."""
+
+    @abstractmethod
+    def _read(self, ids: Sequence[str], fields: Fields) -> Iterable[Stored]:
+        """Read documents by id, in any order; at most ``limits.max_documents``."""
+
+    @abstractmethod
+    def _scan(self, native: Any, fields: Fields, batch_size: int) -> Iterator[Sequence[Stored]]:
+        """Yield all documents that pass the native filter, in batches."""
+
+    @abstractmethod
+    def _count(self, native: Any) -> int:
+        """Count the documents that pass the native filter."""
+
+    @abstractmethod
+    def _search(
+        self, vectors: Sequence[Vector], native: Any, limit: int, fields: Fields
+    ) -> Sequence[Sequence[Stored]]:
+        """For each vector return up to ``limit`` nearest documents that pass, best first, with scores."""
+
+    @abstractmethod
+    def _write(self, entries: Sequence[Entry], mode: Mode) -> Mapping[str, Exception]:
+        """Write a batch; return the error of each document that was refused, by id."""
+
+    @abstractmethod
+    def _remove(self, targets: Sequence[Stored]) -> Removal:
+        """Delete documents as they were read; count what was really deleted."""
+
+
+def _reconnected(
+    cls: type[VectorDBInterface], recipe: Mapping[str, Any], settings: ConnectionSettings
+) -> Any:
+    return cls(**recipe)._connect(settings)  # noqa: SLF001 - the other half of __reduce__
+
+
+def _fields(*, include_vectors: bool) -> Fields:
+    return (*DOCUMENT, "vector") if include_vectors else DOCUMENT
+
+
+def _document(stored: Stored) -> Document:
+    from langchain_core.documents import Document  # noqa: PLC0415 - loads slowly
+
+    return Document(id=stored.id, page_content=stored.text, metadata=stored.metadata)
+
+
+def _record(stored: Stored) -> Record:
+    return Record(document=_document(stored), vector=stored.vector)
+
+
+def _check_guards(matched: int, expect: int | None, max_delete: int | None) -> None:
+    if expect is not None and matched != expect:
+        raise DeleteGuardError(f"{matched} documents match, expect={expect}; {_LOOK}")
+    if max_delete is not None and matched > max_delete:
+        raise DeleteGuardError(f"{matched} documents match, max_delete={max_delete}; {_LOOK}")
+
+
+_LOOK = "nothing was deleted. Look at what matches with dry_run=True."

@@ -1,0 +1,196 @@
+"""The policy of a search: what may be asked, which candidates count, and their order."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal, TypeAlias
+
+import numpy as np
+
+from vectorface.errors import InvalidQueryError
+from vectorface.filters import Filter, parse
+from vectorface.metadata import encodable
+from vectorface.primitives import Selection, Stored
+from vectorface.records import Vector
+
+SearchType: TypeAlias = Literal["similarity", "mmr"]
+
+#: Fetches up to ``limit`` of the nearest documents that pass the native filter, best first.
+Fetch: TypeAlias = Callable[[Vector, int], Sequence[Stored]]
+
+#: How much more to fetch when verification left too few.
+_GROWTH: Final = 4
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Search:
+    """A checked search; see ``VectorDBInterface.query`` for each option."""
+
+    k: int = 4
+    filter: Filter
+    contains: str | None = None
+    search_type: SearchType = "similarity"
+    fetch_k: int = 20
+    lambda_mult: float = 0.5
+    min_score: float | None = None
+
+    @property
+    def candidates(self) -> int:
+        """How many documents to find before choosing ``k`` of them."""
+        return max(self.k, self.fetch_k) if self.search_type == "mmr" else self.k
+
+
+def checked_search(
+    *,
+    k: int,
+    filter: Mapping[str, Any] | None,
+    contains: str | None,
+    search_type: SearchType,
+    fetch_k: int,
+    lambda_mult: float,
+    min_score: float | None,
+) -> Search:
+    """Check the options of a search.
+
+    Raises:
+        InvalidQueryError: An option is wrong.
+        InvalidFilterError: The filter is wrong.
+    """
+    if search_type not in {"similarity", "mmr"}:
+        raise InvalidQueryError(f"search_type={search_type!r} is unknown; use 'similarity' or 'mmr'.")
+    if not 0 <= _number("lambda_mult", lambda_mult) <= 1:
+        raise InvalidQueryError(f"lambda_mult={lambda_mult} must lie between 0 (diverse) and 1 (near).")
+    return Search(
+        k=positive("k", k),
+        filter=parse(filter),
+        contains=checked_contains(contains),
+        search_type=search_type,
+        fetch_k=positive("fetch_k", fetch_k),
+        lambda_mult=float(lambda_mult),
+        min_score=None if min_score is None else _number("min_score", min_score),
+    )
+
+
+def positive(name: str, value: object) -> int:
+    """Return ``value`` if it is a whole number of at least 1."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise InvalidQueryError(f"{name}={value!r} must be a whole number of at least 1.")
+    return int(value)
+
+
+def _number(name: str, value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
+        raise InvalidQueryError(f"{name}={value!r} must be a number.")
+    return float(value)
+
+
+def checked_contains(contains: object) -> str | None:
+    """Return ``contains`` if it is text that a document can hold."""
+    if contains is None:
+        return None
+    if not isinstance(contains, str) or not contains or not encodable(contains):
+        raise InvalidQueryError(f"contains={contains!r} must be non-empty text, or None.")
+    return contains
+
+
+# -- candidates -------------------------------------------------------------------------------------------
+
+
+def verified(
+    fetch: Fetch, vector: Vector, selection: Selection, first: Sequence[Stored], search: Search
+) -> list[Stored]:
+    """Return the nearest documents that the selection accepts, fetching more until there are enough.
+
+    Args:
+        fetch: Gets the nearest documents.
+        vector: The query.
+        selection: What each document must satisfy.
+        first: What fetching ``search.candidates`` documents gave.
+        search: How many are wanted, and from which score on.
+    """
+    found, limit = first, search.candidates
+    while True:
+        accepted = [stored for stored in found if selection.accepts(stored)]
+        complete = len(accepted) >= search.candidates or len(found) < limit
+        if complete or _below(found, search.min_score):
+            return accepted[: search.candidates]
+        limit *= _GROWTH
+        found = fetch(vector, limit)
+
+
+def _below(found: Sequence[Stored], min_score: float | None) -> bool:
+    """Tell whether whatever else could be fetched is too far away to count."""
+    return min_score is not None and found[-1].score < min_score
+
+
+def ranked(search: Search, query: Vector, candidates: Sequence[Stored]) -> list[Stored]:
+    """Cut the candidates by score and choose ``k`` of them, best first or by mmr."""
+    if search.min_score is not None:
+        candidates = [stored for stored in candidates if stored.score >= search.min_score]
+    if search.search_type == "similarity":
+        return list(candidates[: search.k])
+    chosen = mmr(
+        query, [_vector(stored) for stored in candidates], k=search.k, lambda_mult=search.lambda_mult
+    )
+    return [candidates[i] for i in chosen]
+
+
+def _vector(stored: Stored) -> Vector:
+    if stored.vector is None:
+        raise InvalidQueryError(f"mmr needs stored vectors, and {stored.id!r} has none; use similarity.")
+    return stored.vector
+
+
+# -- maximal marginal relevance ---------------------------------------------------------------------------
+
+
+def mmr(query: Vector, vectors: Sequence[Vector], *, k: int, lambda_mult: float) -> list[int]:
+    """Choose ``k`` vectors that are near the query and far from each other.
+
+    Maximal marginal relevance (Carbonell & Goldstein, SIGIR 1998): repeatedly take the one with the
+    largest ``lambda_mult * cos(v, query) - (1 - lambda_mult) * max cos(v, chosen)``.
+
+    Args:
+        query: The query, dense of shape (d,) or token weights.
+        vectors: The candidates, of the same kind.
+        k: How many to choose.
+        lambda_mult: 1 for the nearest alone, 0 for the most diverse.
+
+    Returns:
+        Positions in ``vectors``, in the order they were chosen.
+
+    Example:
+        >>> a, b, c = np.eye(3, dtype=np.float32)
+        >>> mmr(a + b, [a, a, b], k=2, lambda_mult=0.5)
+        [0, 2]
+    """
+    if not vectors:
+        return []
+    units = _unit_rows([query, *vectors])
+    relevance = lambda_mult * (units[1:] @ units[0])
+    redundancy = np.full(len(vectors), -np.inf)
+    chosen: list[int] = []
+    while len(chosen) < min(k, len(vectors)):
+        penalty = (1 - lambda_mult) * redundancy if chosen else 0.0
+        values = relevance - penalty
+        values[chosen] = -np.inf
+        best = int(np.argmax(values))
+        chosen.append(best)
+        redundancy = np.maximum(redundancy, units[1:] @ units[best + 1])
+    return chosen
+
+
+def _unit_rows(vectors: Sequence[Vector]) -> np.ndarray[Any, np.dtype[np.float64]]:
+    rows = np.array(_densified(vectors), dtype=np.float64)
+    norms = np.linalg.norm(rows, axis=1, keepdims=True)
+    return rows / np.where(norms == 0, 1.0, norms)
+
+
+def _densified(vectors: Sequence[Vector]) -> Sequence[Any]:
+    """Spell token weights out over the tokens that occur."""
+    if not isinstance(vectors[0], Mapping):
+        return vectors
+    tokens = sorted({token for vector in vectors for token in vector})
+    return [[vector.get(token, 0.0) for token in tokens] for vector in vectors if isinstance(vector, Mapping)]

@@ -1,0 +1,221 @@
+"""A store as the upserter sees it, and the policy of a write."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
+from concurrent.futures import Executor
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any, Protocol
+
+import numpy as np
+
+from vectorface.documents import Prepared, text_hash
+from vectorface.encoding import Encoder
+from vectorface.errors import ConfigurationError, EmbeddingError, InvalidDocumentError, InvalidInputError
+from vectorface.ingest.progress import ProgressBar
+from vectorface.ingest.upserter import OnError, Settings
+from vectorface.ingest.writer import Limits, Mode, Stamp
+from vectorface.metadata import dumps
+from vectorface.primitives import DOCUMENT, Entry, Fields, Stored
+from vectorface.records import Metric, Vector
+
+
+class Writable(Protocol):
+    """What a store offers to be written to."""
+
+    @property
+    def limits(self) -> Limits:
+        """What one request may hold."""
+        ...
+
+    @property
+    def dimension(self) -> int | None:
+        """Length of the index's vectors; ``None`` while it has none."""
+        ...
+
+    @property
+    def metric(self) -> Metric:
+        """How vectors are compared."""
+        ...
+
+    @property
+    def encoder(self) -> Encoder:
+        """How text becomes vectors."""
+        ...
+
+    def read_stored(self, ids: Sequence[str], fields: Fields) -> Iterator[Stored]:
+        """Read documents by id."""
+        ...
+
+    def write_entries(self, entries: Sequence[Entry], mode: Mode) -> Mapping[str, Exception]:
+        """Write a batch."""
+        ...
+
+
+class StoreWriter:
+    """Drives a store for the upserter: encodes, stamps, writes and recognises."""
+
+    def __init__(self, store: Writable) -> None:
+        self._store = store
+        self._tag = store.encoder.tag
+
+    @property
+    def limits(self) -> Limits:
+        """What one request may hold."""
+        return self._store.limits
+
+    @property
+    def dimension(self) -> int | None:
+        """Length of the vectors, where known."""
+        return self._store.dimension or self._store.encoder.dimension
+
+    def check(self, document: Prepared) -> Prepared:
+        """Check a prepared document's vector and size against the store.
+
+        Raises:
+            InvalidDocumentError: The vector does not fit the index, or the document is larger than a request.
+        """
+        where = f"the document {document.id[:80]!r}"
+        if document.vector is not None:
+            try:
+                document = replace(document, vector=self._checked(document.vector, where))
+            except InvalidInputError as error:
+                raise InvalidDocumentError(str(error)) from None
+        size = self.limits.size(document, self.dimension)
+        if size > self.limits.max_bytes:
+            raise InvalidDocumentError(
+                f"{where} takes about {size / 1e6:.0f} MB; this store takes at most "
+                f"{self.limits.max_bytes / 1e6:.0f} MB in a request. Split it into chunks with preprocess()."
+            )
+        return document
+
+    def encode(self, texts: Sequence[str]) -> Sequence[Vector]:
+        """Return one checked vector for each text.
+
+        Raises:
+            EmbeddingError: A vector cannot be stored in this index.
+        """
+        vectors = self._store.encoder.encode_documents(texts)
+        try:
+            return [self._checked(vector, f"text {i} of the batch") for i, vector in enumerate(vectors)]
+        except InvalidInputError as error:
+            raise EmbeddingError(
+                f"The embedding function gave a vector that cannot be stored: {error}"
+            ) from error
+
+    def _checked(self, vector: Any, where: str) -> Vector:
+        store = self._store
+        return store.encoder.checked(vector, metric=store.metric, dimension=store.dimension, where=where)
+
+    def write(self, batch: Sequence[Prepared], mode: Mode) -> Mapping[str, Exception]:
+        """Write a batch; return the error of each document that the store refused."""
+        return self._store.write_entries([self._entry(document) for document in batch], mode) if batch else {}
+
+    def _entry(self, document: Prepared) -> Entry:
+        return Entry(
+            id=document.id,
+            text=document.text,
+            metadata=document.metadata,
+            vector=document.vector,
+            stamp=str(self.stamp(document)),
+        )
+
+    def stamp(self, document: Prepared) -> Stamp:
+        """Return the stamp that the document gets when it is written."""
+        tag = _vector_hash(document.vector) if document.given_vector else self._tag
+        return Stamp(document.text_hash + tag, document.metadata_hash)
+
+    def stored_stamps(self, ids: Sequence[str]) -> Mapping[str, Stamp]:
+        """Return the stamps of stored documents that still are what their stamp says.
+
+        Another library may have updated a document and left our stamp on it, so the stamp is compared
+        with what is really there.
+        """
+        return {
+            stored.id: stamp
+            for stored in self._store.read_stored(ids, DOCUMENT)
+            if (stamp := _true_stamp(stored)) is not None
+        }
+
+
+def _true_stamp(stored: Stored) -> Stamp | None:
+    if stored.stamp is None:
+        return None
+    stamp = Stamp.parse(stored.stamp)
+    true = stamp.content.startswith(text_hash(stored.text)) and stamp.metadata == text_hash(
+        dumps(stored.metadata)
+    )
+    return stamp if true else None
+
+
+def _vector_hash(vector: Vector | None) -> str:
+    data = (
+        json.dumps(vector, sort_keys=True).encode()
+        if isinstance(vector, Mapping)
+        else np.asarray(vector).tobytes()
+    )
+    return hashlib.blake2b(data, digest_size=4).hexdigest()
+
+
+def stream_of(documents: Any) -> tuple[Iterable[Any], int | None]:
+    """Return the documents of an iterable or loader, and how many there are where that is known.
+
+    Raises:
+        InvalidDocumentError: It is neither.
+    """
+    if hasattr(documents, "lazy_load"):
+        return documents.lazy_load(), None
+    if (
+        isinstance(documents, str)
+        or not isinstance(documents, Iterable)
+        or hasattr(documents, "page_content")
+    ):
+        raise InvalidDocumentError(
+            f"documents must be an iterable of Document objects or a loader with lazy_load(), not one "
+            f"{type(documents).__name__}; put a single document in a list."
+        )
+    return documents, len(documents) if isinstance(documents, Sized) else None
+
+
+def worker_counts(encoder: Encoder, limits: Limits, max_workers: int | None) -> tuple[int, int, int]:
+    """Return how many threads may embed, may write, and run in all.
+
+    Where it is unknown how many calls an embedding function takes at a time, eight do: it is most likely
+    a remote service, whose answers are worth waiting for together.
+    """
+    encoders = encoder.concurrency or max_workers or _REMOTE_CALLS
+    workers = max_workers or max(2, min(encoders + limits.writers, _REMOTE_CALLS))
+    return min(encoders, workers), min(limits.writers, workers), workers
+
+
+_REMOTE_CALLS = 8
+
+
+def checked_executor(executor: Executor | None) -> Executor | None:
+    """Return ``executor`` if tasks can be submitted to it."""
+    if executor is not None and not hasattr(executor, "submit"):
+        raise ConfigurationError(
+            f"executor={executor!r:.80} has no submit(); pass a concurrent.futures.Executor, or with Dask "
+            "client.get_executor()."
+        )
+    return executor
+
+
+def checked_on_error(on_error: OnError) -> OnError:
+    """Return ``on_error`` if it is a known choice."""
+    if on_error not in {"raise", "report"}:
+        raise ConfigurationError(f"on_error={on_error!r} is unknown; use 'raise' or 'report'.")
+    return on_error
+
+
+@contextmanager
+def progress_bar(settings: Settings, *, show: bool) -> Iterator[Settings]:
+    """Add a progress bar to the callbacks, and close it at the end."""
+    if not show:
+        yield settings
+        return
+    with ProgressBar() as bar:
+        yield replace(settings, callbacks=(*settings.callbacks, bar))
