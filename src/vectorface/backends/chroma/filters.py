@@ -1,0 +1,216 @@
+"""Filters for Chroma: a ``where`` that lets through at least what matches; the rest is verified.
+
+Chroma's own operators differ from ours in small ways: a float operand is cut to an integer before it is
+compared with integers, scalar operators never see lists, an ``$in`` takes one type, dates and None do not
+exist. Each leaf therefore becomes the smallest ``where`` that surely contains its matches, or none.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
+from typing import Any, Final, TypeAlias
+
+from vectorface.backends.chroma.codec import (
+    PATHS,
+    SAFE_INT,
+    date_key,
+    is_native_key,
+    microseconds,
+    native_scalar,
+)
+from vectorface.filters import And, Exists, Filter, In, Kind, Not, Or, Order, Range, kind
+from vectorface.metadata import Scalar
+
+Where: TypeAlias = dict[str, Any]
+
+#: A filter that no document can match; Chroma has no way to say it.
+NOTHING: Final[Where] = {"$nothing": True}
+
+#: Each clause costs a look-up over the collection; beyond this many, verifying is cheaper.
+_MOST_CLAUSES: Final = 64
+#: SQLite takes 32,766 variables in a statement, the ids of a page included.
+_MOST_OPERANDS: Final = 8_000
+#: Up to this many values are looked for in lists natively; beyond, every list at the path is verified.
+_MOST_CONTAINS: Final = 8
+
+_INT64: Final = 1 << 63
+
+
+def superset(filter_: Filter) -> Where | None:
+    """Return a ``where`` that matches every document that ``filter_`` does, and maybe more.
+
+    Returns:
+        ``None`` where nothing useful can be said natively, :data:`NOTHING` where nothing can match.
+    """
+    where = _compile(filter_, negated=False)
+    return None if where is not None and _clauses(where) > _MOST_CLAUSES else where
+
+
+def _compile(filter_: Filter, *, negated: bool) -> Where | None:
+    match filter_:
+        case Not(part):
+            return _compile(part, negated=not negated)
+        case And(parts):
+            return _combined(parts, conjunction=not negated, negated=negated)
+        case Or(parts):
+            return _combined(parts, conjunction=negated, negated=negated)
+        case In(path=path, values=values):
+            return _none_of(path, values) if negated else _any_of(path, values)
+        case Range(path=path, order=order, bound=bound):
+            return None if negated else _range(path, order, bound)
+        case Exists():
+            return None
+
+
+def _combined(parts: Iterable[Filter], *, conjunction: bool, negated: bool) -> Where | None:
+    compiled = [_compile(part, negated=negated) for part in parts]
+    return _all(compiled) if conjunction else _any(compiled)
+
+
+def _all(wheres: Iterable[Where | None]) -> Where | None:
+    """Join with ``$and``; leaving a clause out only lets more through."""
+    useful = [where for where in wheres if where is not None]
+    if NOTHING in useful:
+        return NOTHING
+    while sum(map(_clauses, useful)) > _MOST_CLAUSES:
+        useful.pop()
+    return _joined("$and", useful)
+
+
+def _any(wheres: Iterable[Where | None]) -> Where | None:
+    parts: list[Where] = []
+    for where in wheres:
+        if where is None:
+            return None
+        if where is not NOTHING:
+            parts.append(where)
+    return _joined("$or", parts) or NOTHING
+
+
+def _joined(operator: str, parts: Sequence[Where]) -> Where | None:
+    if len(parts) > 1:
+        return {operator: list(parts)}
+    return parts[0] if parts else None
+
+
+def _clauses(where: Where) -> int:
+    [(key, value)] = where.items()
+    return sum(map(_clauses, value)) if key in {"$and", "$or"} else 1
+
+
+# -- equality ---------------------------------------------------------------------------------------------
+
+
+def _any_of(path: str, values: Sequence[Scalar]) -> Where | None:
+    if not values:
+        return NOTHING
+    if len(values) > _MOST_OPERANDS or not is_native_key(path):
+        return None if is_native_key(path) else _odd(path)
+    groups = _by_kind(values)
+    clauses = [clause for kind_, group in groups.items() for clause in _equal(path, kind_, group)]
+    return _any([*clauses, _odd(path)])
+
+
+def _by_kind(values: Iterable[Scalar]) -> Mapping[Kind, list[Scalar]]:
+    groups: dict[Kind, list[Scalar]] = {}
+    for value in values:
+        groups.setdefault(kind(value), []).append(value)
+    return groups
+
+
+def _equal(path: str, kind_: Kind, values: Sequence[Scalar]) -> list[Where]:
+    match kind_:
+        case "null":
+            return []
+        case "number":
+            return _equal_numbers(path, values)
+        case "string" | "bool":
+            return [_in(path, values), *_in_lists(path, values)]
+        case _:
+            return [_in(date_key(path, kind_), [microseconds(v) for v in values if isinstance(v, date)])]
+
+
+def _equal_numbers(path: str, values: Sequence[Any]) -> list[Where]:
+    whole = [int(value) for value in values if value == int(value)]
+    asked = [value for value in whole if -_INT64 <= value < _INT64]
+    clauses = [_in(path, asked)] if asked else []
+    clauses += [_near(path, float(value)) for value in values if abs(value) > SAFE_INT or value != int(value)]
+    spellings = [spelled for value in asked if abs(value) <= SAFE_INT for spelled in (value, float(value))]
+    spellings += [value for value in values if value != int(value)]
+    return [*clauses, *_in_lists(path, spellings)]
+
+
+def _near(path: str, value: float) -> Where:
+    """Match a float although Chroma may have changed its last bits."""
+    return {"$and": [{path: {"$gte": _stretched(value, -1)}}, {path: {"$lte": _stretched(value, +1)}}]}
+
+
+def _stretched(value: float, direction: int) -> float:
+    """Move a bound outwards past the last bits that Chroma may have changed."""
+    return value + direction * 4 * math.ulp(value)
+
+
+def _in(path: str, values: Sequence[Any]) -> Where:
+    return {path: {"$in": list(values)}} if len(values) > 1 else {path: {"$eq": values[0]}}
+
+
+def _in_lists(path: str, values: Sequence[Any]) -> list[Where]:
+    if len(values) > _MOST_CONTAINS:
+        return [_lists(path)]
+    return [{path: {"$contains": value}} for value in values]
+
+
+def _none_of(path: str, values: Sequence[Scalar]) -> Where | None:
+    """Leave out documents whose native value surely equals one of the values."""
+    if len(values) > _MOST_OPERANDS or not is_native_key(path):
+        return None
+    clauses: list[Where | None] = []
+    for kind_, group in _by_kind(values).items():
+        sure = [native for value in group if (native := _surely_native(value)) is not None]
+        if sure:
+            key = path if kind_ in {"number", "string", "bool"} else date_key(path, kind_)
+            clauses.append({key: {"$nin": sure}})
+    return _all(clauses)
+
+
+def _surely_native(value: Scalar) -> Any:
+    """Return the native form, but not of a fraction, which Chroma may have changed in its last bits."""
+    native = native_scalar(value)
+    return None if isinstance(native, float) else native
+
+
+# -- order ------------------------------------------------------------------------------------------------
+
+
+def _range(path: str, order: Order, bound: Scalar) -> Where | None:
+    if isinstance(bound, str):
+        return None  # Chroma orders numbers only
+    if not is_native_key(path):
+        return _odd(path)
+    if isinstance(bound, date):
+        return _any([{date_key(path, kind(bound)): {order: microseconds(bound)}}, _odd(path)])
+    return _any([_number_range(path, order, bound), _lists(path), _odd(path)])
+
+
+def _number_range(path: str, order: Order, bound: Any) -> Where:
+    if isinstance(bound, float) and bound.is_integer():
+        bound = int(bound)
+    if isinstance(bound, int) and abs(bound) <= SAFE_INT:
+        return {path: {order: bound}}
+    direction = -1 if order.startswith("$gt") else +1
+    value = math.copysign(float(_INT64), bound) if abs(bound) > _INT64 else float(bound)
+    # A fraction is cut to an integer before Chroma compares integers with it, so "or equal" lets it pass.
+    return {path: {f"{order[:3]}e": _stretched(value, direction)}}
+
+
+# -- what native comparisons do not see -------------------------------------------------------------------
+
+
+def _odd(path: str) -> Where:
+    return {PATHS: {"$contains": f"n:{path}"}}
+
+
+def _lists(path: str) -> Where:
+    return {PATHS: {"$contains": f"l:{path}"}}

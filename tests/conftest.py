@@ -1,0 +1,36 @@
+"""Fixtures that the whole suite shares: real servers and real data."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.chroma_server import ChromaServer
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def missing(what: str) -> None:
+    """Skip a test for want of something; on continuous integration, where all must run, fail it."""
+    if os.environ.get("CI", "").lower() in {"1", "true"}:
+        pytest.fail(f"CI must have it: {what}")
+    pytest.skip(what)
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """The folder of real texts: $VECTORFACE_TEST_DATA, else ../shared/data beside the repository."""
+    path = Path(os.environ.get("VECTORFACE_TEST_DATA", ROOT.parent / "shared" / "data"))
+    if not path.is_dir():
+        missing(f"test data: no folder {path}; set VECTORFACE_TEST_DATA")
+    return path
+
+
+@pytest.fixture(scope="session")
+def chroma_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChromaServer]:
+    """A real Chroma server on a free loopback port, for the whole session."""
+    with ChromaServer(tmp_path_factory.mktemp("chroma-server")) as server:
+        yield server
