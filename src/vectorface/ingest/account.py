@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
-from vectorface.documents import Prepared, prepare
-from vectorface.errors import InvalidInputError
-from vectorface.ingest.worker import Outcome, Refusal
-from vectorface.records import Failure, Stop, WriteReport
+from vectorface.documents import Prepared, checked_id, prepare
+from vectorface.errors import DuplicateDocumentError, InvalidIdError
+from vectorface.ingest.worker import Outcome
+from vectorface.records import Failure, Stop, Vector, WriteReport
 
 if TYPE_CHECKING:
     from langchain_core.documents import Document
@@ -18,27 +18,47 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Refused:
-    """An input that cannot be prepared: it is no document, or a malformed one."""
+    """An input that cannot be sent: no document, a malformed one, or one whose id is taken."""
 
     document: Document
     where: str
     error: Exception
+    vector: Vector | None = None
 
 
 Item: TypeAlias = Prepared | Refused
 
 
-def prepared_or_refused(document: Document, *, where: str) -> Item:
+def prepared_or_refused(document: Document, *, where: str, vector: Vector | None = None) -> Item:
     """Prepare a document of a stream; what cannot be prepared is kept with its error."""
     try:
-        return prepare(document, where=where)
-    except InvalidInputError as error:
-        return Refused(document=document, where=where, error=error)
+        return prepare(document, where=where, vector=vector)
+    except Exception as error:  # noqa: BLE001 - one bad document, however bad, must not stop the others
+        return Refused(document=document, where=where, error=error, vector=vector)
 
 
-def prepared_again(item: Item) -> Item:
-    """Prepare a refused document once more: its owner may have mended it."""
-    return item if isinstance(item, Prepared) else prepared_or_refused(item.document, where=item.where)
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Unsent:
+    """An item that failed, with the document that its failure shows, which the reader may mend."""
+
+    item: Item
+    document: Document
+
+    def again(self) -> Item:
+        """Return what to send: the item itself, unless its document has been mended."""
+        before = self.item
+        if isinstance(before, Refused):
+            now = prepared_or_refused(self.document, where=before.where, vector=before.vector)
+            return before if _taken(before) == getattr(now, "id", None) else now
+        given = before.vector if before.given_vector else None
+        now = prepared_or_refused(self.document, where=f"the document {before.id!r}", vector=given)
+        same = isinstance(now, Prepared) and (now.id, now.identity) == (before.id, before.identity)
+        return before if same else now
+
+
+def _taken(item: Refused) -> str | None:
+    """Return the id that another document of the run has, if that is why the item was refused."""
+    return item.error.ids[0] if isinstance(item.error, DuplicateDocumentError) else None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,8 +94,8 @@ class Account:
         self._unchanged = 0
         self._collapsed = 0
         self._failures: list[Failure] = []
+        self._unsent: list[Unsent] = []
         self._not_reached: list[Item] = []
-        self._unsent: list[Item] = []
 
     @property
     def failed(self) -> int:
@@ -84,40 +104,27 @@ class Account:
 
     def add(self, outcome: Outcome) -> None:
         """Book a finished batch."""
-        self._written += len(outcome.written)
+        self._written += outcome.written
         self._unchanged += outcome.unchanged
         for refusal in outcome.refused:
-            self.fail(refusal)
+            self.fail(refusal.document, refusal.error, attempts=refusal.attempts)
         self.never_reached(outcome.not_reached)
 
-    def fail(self, refusal: Refusal) -> None:
-        """Book a document that could not be written."""
-        self._unsent.append(refusal.document)
+    def fail(self, item: Item, error: Exception, *, attempts: int = 0) -> None:
+        """Book an item that could not be written."""
+        document = item.document
+        self._unsent.append(Unsent(item=item, document=document))
         self._failures.append(
-            Failure(
-                id=refusal.document.id,
-                error=refusal.error,
-                attempts=refusal.attempts,
-                document=refusal.document.document,
-            )
-        )
-
-    def refuse(self, item: Refused) -> None:
-        """Book an input that is no valid document."""
-        self._unsent.append(item)
-        self._failures.append(
-            Failure(
-                id=getattr(item.document, "id", None), error=item.error, attempts=0, document=item.document
-            )
+            Failure(id=_valid_id(document), error=error, attempts=attempts, document=document)
         )
 
     def collapse(self) -> None:
         """Book a repetition."""
         self._collapsed += 1
 
-    def never_reached(self, documents: Sequence[Prepared]) -> None:
-        """Book documents that were read but not sent."""
-        self._not_reached += documents
+    def never_reached(self, items: Sequence[Item]) -> None:
+        """Book items that were read but not sent."""
+        self._not_reached += items
 
     def progress(self) -> Progress:
         """Return a snapshot."""
@@ -133,14 +140,23 @@ class Account:
 
     def report(self, *, stopped: Stop | None, again: Callable[[Sequence[Item]], WriteReport]) -> WriteReport:
         """Close the account; ``again`` is what :meth:`WriteReport.retry` will call with what is left."""
-        unsent = (*self._unsent, *self._not_reached)
+        failed, not_reached = tuple(self._unsent), tuple(self._not_reached)
         return WriteReport(
             written=self._written,
             unchanged=self._unchanged,
             collapsed=self._collapsed,
             failures=tuple(self._failures),
-            not_reached=len(self._not_reached),
+            not_reached=len(not_reached),
             seconds=time.perf_counter() - self._start,
             stopped=stopped,
-            _again=(lambda: again(unsent)) if unsent else None,
+            _again=(lambda: again([*(unsent.again() for unsent in failed), *not_reached]))
+            if failed or not_reached
+            else None,
         )
+
+
+def _valid_id(document: object) -> str | None:
+    try:
+        return checked_id(getattr(document, "id", None), where="the document")
+    except InvalidIdError:
+        return None

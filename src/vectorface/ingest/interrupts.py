@@ -15,10 +15,13 @@ class Interrupts(AbstractContextManager["Interrupts"]):
 
     It acts in the main thread, and only where Python's own handler is in place; elsewhere Ctrl-C keeps
     the meaning that somebody gave it.
+
+    Attributes:
+        held: Whether a Ctrl-C came that no stretch has let through yet.
     """
 
     def __init__(self) -> None:
-        self._held = False
+        self.held = False
         self._open = False
         self._previous: Any = None
 
@@ -35,9 +38,11 @@ class Interrupts(AbstractContextManager["Interrupts"]):
             signal.signal(signal.SIGINT, self._previous)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        if self._open:
-            signal.default_int_handler(number, frame)
-        self._held = True
+        if not self._open:
+            self.held = True
+            return
+        self._open = False  # here, because the stretch may end in this very moment, before it can say so
+        signal.default_int_handler(number, frame)
 
     @contextmanager
     def allowed(self) -> Iterator[None]:
@@ -54,6 +59,6 @@ class Interrupts(AbstractContextManager["Interrupts"]):
             self._open = False
 
     def _raise_held(self) -> None:
-        if self._held:
-            self._held = False
+        if self.held:
+            self.held = False
             raise KeyboardInterrupt

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import pickle
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from vectorface.documents import Prepared
-from vectorface.errors import ConnectionFailedError, TransientError, VectorfaceError
+from vectorface.errors import BackendError, ConnectionFailedError, TransientError, VectorfaceError
 from vectorface.ingest.retrying import RetryPolicy, attempts, is_transient, retry_after
 from vectorface.ingest.writer import Mode, Stamp, Writer
 
@@ -45,8 +46,8 @@ class Control:
 
     def sleep(self, seconds: float) -> None:
         """Wait, unless the run is stopped meanwhile."""
-        if self._cancel.wait(seconds):
-            self.check()
+        self._cancel.wait(min(seconds, threading.TIMEOUT_MAX))
+        self.check()
 
 
 class FreeControl(Control):
@@ -69,13 +70,25 @@ class FreeControl(Control):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Job:
-    """What to do with each batch of a run."""
+    """What to do with each batch of a run.
+
+    Attributes:
+        writer: The store.
+        mode: How to write.
+        skip_unchanged: Whether to look first what is there already.
+        retry: How often to try again.
+        control: What the workers share.
+        again: Whether the documents may have been written by an earlier run that got no answer.
+        run: Differs from run to run: Dask does not repeat a task that looks like one it has done.
+    """
 
     writer: Writer
     mode: Mode
     skip_unchanged: bool
     retry: RetryPolicy
     control: Control
+    again: bool
+    run: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,34 +104,49 @@ class Refusal:
 class Outcome:
     """What became of each document of a batch."""
 
-    written: list[Prepared] = field(default_factory=list)
+    written: int = 0
     unchanged: int = 0
     refused: list[Refusal] = field(default_factory=list)
     not_reached: list[Prepared] = field(default_factory=list)
+
+    def refuse(self, refusals: Iterable[Refusal]) -> None:
+        """Book what did not get through a stage."""
+        for refusal in refusals:
+            if isinstance(refusal.error, Cancelled):
+                self.not_reached.append(refusal.document)
+            else:
+                self.refused.append(refusal)
 
 
 def process(batch: Sequence[Prepared], job: Job) -> Outcome:
     """Bring one batch into the store and account for each of its documents."""
     outcome = Outcome()
     fresh, metadata_only = _split_unchanged(batch, job, outcome)
-    vectors: dict[str, Prepared] = {}
-
-    def encode(documents: Sequence[Prepared]) -> Mapping[str, Exception]:
-        with job.control.encoding():
-            job.control.check()
-            found = job.writer.encode([document.text for document in documents])
-        for document, vector in zip(documents, found, strict=True):
-            vectors[document.id] = replace(document, vector=vector)
-        return {}
-
-    embedded = [document for document in fresh if document.vector is not None]
-    embedded += [
-        vectors[document.id]
-        for document in _deliver([d for d in fresh if d.vector is None], encode, job, outcome)
-    ]
-    outcome.written += _deliver(embedded, _write_action(job, job.mode), job, outcome)
-    outcome.written += _deliver(metadata_only, _write_action(job, "metadata"), job, outcome)
+    with_vectors = [document for document in fresh if document.vector is not None]
+    with_vectors += _embedded([document for document in fresh if document.vector is None], job, outcome)
+    _write(with_vectors, job.mode, job, outcome)
+    _write(metadata_only, "metadata", job, outcome)
     return outcome
+
+
+def process_elsewhere(batch: Sequence[Prepared], job: Job) -> Outcome:
+    """Do the same in another process: what comes back must survive the way."""
+    outcome = process(batch, job)
+    outcome.refused = [replace(refusal, error=_portable(refusal.error)) for refusal in outcome.refused]
+    return outcome
+
+
+def _portable(error: Exception) -> Exception:
+    """Return the error, or one that says the same if it cannot be unpickled (which would kill the pool)."""
+    try:
+        pickle.loads(pickle.dumps(error))  # noqa: S301 - our own bytes
+    except Exception:  # noqa: BLE001 - whatever an error's own constructor does when it is called wrongly
+        kind = TransientError if is_transient(error) else BackendError
+        return kind(f"{type(error).__name__}: {error}")
+    return error
+
+
+# -- the stages -------------------------------------------------------------------------------------------
 
 
 def _split_unchanged(
@@ -129,11 +157,14 @@ def _split_unchanged(
     known: dict[str, Stamp] = {}
 
     def look_up(documents: Sequence[Prepared]) -> Mapping[str, Exception]:
+        job.control.check()
         known.update(job.writer.stored_stamps([document.id for document in documents]))
         return {}
 
+    looked_up, refused = _Delivery(look_up, job).run(batch)
+    outcome.refuse(refused)
     fresh, metadata_only = [], []
-    for document in _deliver(batch, look_up, job, outcome):
+    for document in looked_up:
         stored, stamp = known.get(document.id), job.writer.stamp(document)
         if stored is None or stored.content != stamp.content:
             fresh.append(document)
@@ -144,116 +175,130 @@ def _split_unchanged(
     return fresh, metadata_only
 
 
-def _write_action(job: Job, mode: Mode) -> Action:
-    """Return the action that writes; it knows what an earlier try may have written unheard."""
-    uncertain: set[str] = set()
+def _embedded(documents: Sequence[Prepared], job: Job, outcome: Outcome) -> list[Prepared]:
+    ready: dict[str, Prepared] = {}
 
-    def write(documents: Sequence[Prepared]) -> Mapping[str, Exception]:
+    def encode(part: Sequence[Prepared]) -> Mapping[str, Exception]:
+        with job.control.encoding():
+            job.control.check()
+            vectors = job.writer.encode([document.text for document in part])
+        for document, vector in zip(part, vectors, strict=True):
+            ready[document.id] = replace(document, vector=vector)
+        return {}
+
+    embedded, refused = _Delivery(encode, job).run(documents)
+    outcome.refuse(refused)
+    return [ready[document.id] for document in embedded]
+
+
+def _write(documents: Sequence[Prepared], mode: Mode, job: Job, outcome: Outcome) -> None:
+    unheard = {document.id for document in documents} if job.again and mode == "create" else set()
+
+    def write(part: Sequence[Prepared]) -> Mapping[str, Exception]:
         with job.control.writing():
             job.control.check()
             try:
-                refused = job.writer.write(_still_missing(documents, uncertain, job, mode), mode)
-            except Exception:
-                uncertain.update(document.id for document in documents)
+                refused = job.writer.write(part, mode)
+            except Exception as error:
+                if _leaves_open(error):
+                    unheard.update(document.id for document in part)
                 raise
+        unheard.update(id_ for id_, error in refused.items() if _leaves_open(error))
         return refused
 
-    return write
+    written, refused = _Delivery(write, job).run(documents)
+    there = _found([refusal.document for refusal in refused if refusal.document.id in unheard], job)
+    outcome.written += len(written) + len(there)
+    outcome.refuse(refusal for refusal in refused if refusal.document.id not in there)
 
 
-def _still_missing(
-    documents: Sequence[Prepared], uncertain: set[str], job: Job, mode: Mode
-) -> Sequence[Prepared]:
-    """Leave out what a failed ``create`` did write: the id is there, with this very document."""
-    doubtful = [document.id for document in documents if document.id in uncertain]
-    if mode != "create" or not doubtful:
-        return documents
-    stored = job.writer.stored_stamps(doubtful)
-    return [document for document in documents if stored.get(document.id) != job.writer.stamp(document)]
+def _leaves_open(error: Exception) -> bool:
+    """Tell whether the write may have been done all the same: there was no answer, or none we know.
+
+    What a backend raises as a ``VectorfaceError`` that will not pass is the store's own "no".
+    """
+    return is_transient(error) or not isinstance(error, VectorfaceError)
+
+
+def _found(documents: Sequence[Prepared], job: Job) -> set[str]:
+    """Return the ids of those documents that are in the store exactly so: they were written unheard."""
+    if not documents:
+        return set()
+    try:
+        with job.control.writing():
+            stored = job.writer.stored_stamps([document.id for document in documents])
+    except Exception:  # noqa: BLE001 - then nobody knows, and the failure they have already stands
+        return set()
+    return {document.id for document in documents if stored.get(document.id) == job.writer.stamp(document)}
 
 
 # -- retry, then bisect -----------------------------------------------------------------------------------
-
-
-def _deliver(documents: Sequence[Prepared], action: Action, job: Job, outcome: Outcome) -> list[Prepared]:
-    """Apply ``action``; return the documents it took, and put the others into ``outcome``."""
-    tries: Counter[str] = Counter()
-    taken: list[Prepared] = []
-    for part, error in _bisected(list(documents), action, job, tries):
-        if error is None:
-            taken.append(part)
-        elif isinstance(error, Cancelled):
-            outcome.not_reached.append(part)
-        else:
-            outcome.refused.append(Refusal(document=part, error=error, attempts=tries[part.id]))
-    return taken
-
-
-def _bisected(
-    documents: Sequence[Prepared], action: Action, job: Job, tries: Counter[str]
-) -> Iterator[tuple[Prepared, Exception | None]]:
-    """Yield each document with its error; a batch that keeps failing is halved down to the cause."""
-    answer = _retried(documents, action, job, tries)
-    open_ids = {document.id for document in answer.open}
-    yield from ((d, answer.refused.get(d.id)) for d in documents if d.id not in open_ids)
-    if len(answer.open) == 1 or isinstance(answer.error, ConnectionFailedError | Cancelled):
-        yield from ((document, answer.error) for document in answer.open)
-    elif answer.open:
-        middle = len(answer.open) // 2
-        yield from _bisected(answer.open[:middle], action, job, tries)
-        yield from _bisected(answer.open[middle:], action, job, tries)
-
-
-@dataclass(slots=True)
-class _Answer:
-    """What became of a request: who was refused for good, and who is still open because of ``error``."""
-
-    refused: dict[str, Exception] = field(default_factory=dict)
-    open: list[Prepared] = field(default_factory=list)
-    error: Exception | None = None
 
 
 class _SomeRefusedError(TransientError):
     """Some documents of a request got an answer that may pass."""
 
 
-def _retried(documents: Sequence[Prepared], action: Action, job: Job, tries: Counter[str]) -> _Answer:
-    """Call ``action`` until no document is left whose error may pass, or the attempts are used up."""
-    answer = _Answer(open=list(documents))
-    if not documents:
-        return answer
-    try:
-        for attempt in attempts(job.retry, sleep=job.control.sleep):
-            with attempt:
-                _try_once(answer, action, tries)
-    except _SomeRefusedError:
-        answer.open = []  # each of them has an error of its own
-    except Cancelled as stop:
-        answer.error = answer.error or stop  # after a failed try the honest answer is that failure
-    except Exception as error:  # noqa: BLE001 - whatever it is, it goes into the report, document by document
-        answer.error = error
-    return answer
+class _Delivery:
+    """Brings documents through one stage: tries again, and halves what keeps failing down to the cause."""
 
+    def __init__(self, action: Action, job: Job) -> None:
+        self._action = action
+        self._job = job
+        self._tries: Counter[str] = Counter()
+        self._errors: dict[str, Exception] = {}  # the last one of each document that is not through
 
-def _try_once(answer: _Answer, action: Action, tries: Counter[str]) -> None:
-    tries.update(document.id for document in answer.open)
-    try:
-        refused = action(answer.open)
-    except Cancelled:
-        tries.subtract(document.id for document in answer.open)
-        raise
-    except Exception as error:
-        answer.error = error
-        raise
-    for document in answer.open:
-        answer.refused.pop(document.id, None)
-    answer.refused.update(refused)
-    answer.open = [document for document in answer.open if _may_pass(refused.get(document.id))]
-    answer.error = None
-    if answer.open:
-        wait = max(retry_after(refused[document.id]) for document in answer.open)
-        raise _SomeRefusedError(f"{len(answer.open)} documents were refused for now.", retry_after=wait)
+    def run(self, documents: Sequence[Prepared]) -> tuple[list[Prepared], list[Refusal]]:
+        """Return the documents that got through, and the others."""
+        self._deliver(documents)
+        errors = self._errors
+        return [document for document in documents if document.id not in errors], [
+            Refusal(document=document, error=errors[document.id], attempts=self._tries[document.id])
+            for document in documents
+            if document.id in errors
+        ]
 
+    def _deliver(self, documents: Sequence[Prepared]) -> None:
+        suspects = self._retried(documents) if documents else []
+        if len(suspects) > 1:
+            middle = len(suspects) // 2
+            self._deliver(suspects[:middle])
+            self._deliver(suspects[middle:])
 
-def _may_pass(error: Exception | None) -> bool:
-    return error is not None and is_transient(error)
+    def _retried(self, documents: Sequence[Prepared]) -> Sequence[Prepared]:
+        """Try until no error is left that may pass; return those one of which may have failed the others."""
+        left = documents
+        try:
+            for attempt in attempts(self._job.retry, sleep=self._job.control.sleep):
+                with attempt:
+                    left = self._tried(left)
+                    self._raise_if_refused(left)
+        except Cancelled as stop:  # after a failed try the honest answer is that failure
+            self._errors.update((d.id, stop) for d in left if d.id not in self._errors)
+        except (_SomeRefusedError, ConnectionFailedError):
+            pass  # each has an error of its own; or it is not about the documents
+        except Exception:  # noqa: BLE001 - whatever it is, it goes into the report, document by document
+            return left
+        return []
+
+    def _tried(self, documents: Sequence[Prepared]) -> list[Prepared]:
+        """Try once; return the documents that were refused for now."""
+        ids = [document.id for document in documents]
+        try:
+            refused = self._action(documents)
+        except Cancelled:
+            raise
+        except Exception as error:
+            self._tries.update(ids)
+            self._errors.update(dict.fromkeys(ids, error))
+            raise
+        self._tries.update(ids)
+        for id_ in ids:
+            self._errors.pop(id_, None)
+        self._errors.update((id_, refused[id_]) for id_ in ids if id_ in refused)
+        return [document for document in documents if is_transient(refused.get(document.id))]
+
+    def _raise_if_refused(self, documents: Sequence[Prepared]) -> None:
+        if documents:
+            wait = max(retry_after(self._errors[document.id]) for document in documents)
+            raise _SomeRefusedError(f"{len(documents)} documents were refused for now.", retry_after=wait)

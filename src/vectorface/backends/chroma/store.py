@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import numpy as np
-
 from chromadb.config import DEFAULT_DATABASE, DEFAULT_TENANT
 
 from vectorface.backends.chroma.client import ChromaSettings, Link, Mode, link
