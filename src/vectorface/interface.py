@@ -39,6 +39,7 @@ from vectorface.ingest.upserter import Callback, InlineExecutor, OnError
 from vectorface.ingest.upserter import Settings as UpsertSettings
 from vectorface.ingest.upserter import upsert as run_upsert
 from vectorface.ingest.writer import Limits, Mode
+from vectorface.preprocessing import preprocess as preprocess_documents
 from vectorface.primitives import DOCUMENT, Entry, Fields, Removal, Selection, Stored, chunks
 from vectorface.records import (
     DeleteReport,
@@ -663,13 +664,8 @@ class VectorDBInterface(ABC):
 
     # -- preprocess and LangChain -------------------------------------------------------------------------
 
-    @staticmethod
-    @final
-    def preprocess(documents: Iterable[Document | str], **options: Any) -> list[Document]:
-        """Cut books into chunks by chapter; see :func:`vectorface.preprocessing.preprocess`."""
-        from vectorface.preprocessing import preprocess  # noqa: PLC0415 - text splitters load slowly
-
-        return preprocess(documents, **options)
+    #: Cut books into chunks that know their chapter; see :func:`vectorface.preprocessing.preprocess`.
+    preprocess = staticmethod(preprocess_documents)
 
     @final
     def as_vectorstore(self) -> VectorfaceVectorStore:

