@@ -1,7 +1,11 @@
-"""A story goes into Chroma, chapter by chapter, and comes back as answers. Run it with ``make demo``."""
+"""A story goes into Chroma, chapter by chapter, and comes back as answers.
+
+``make demo`` runs it; ``python examples/demo.py DIRECTORY`` keeps the data somewhere else.
+"""
 
 from __future__ import annotations
 
+import sys
 import time
 from collections import defaultdict
 from pathlib import Path
@@ -18,7 +22,7 @@ from quoting_model import QuotingChatModel
 
 HERE = Path(__file__).parent
 STORY = HERE / "data" / "the_lamp_at_gannet_rock.txt"
-DATA = HERE.parent / "data" / "demo"
+DATA = Path(sys.argv[1]) if len(sys.argv) > 1 else HERE.parent / "data" / "demo"
 
 console = Console(highlight=False, width=100)
 

@@ -7,9 +7,9 @@ import re
 from pathlib import Path
 
 import pytest
-from tests.conftest import ROOT
 
 import vectorface
+from tests.conftest import ROOT
 from vectorface import errors
 
 REFERENCE = (ROOT / "docs" / "reference.md").read_text()

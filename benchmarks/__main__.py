@@ -1,0 +1,45 @@
+"""Run every benchmark and print one table; ``--write PAGE`` puts it into a page."""
+
+from __future__ import annotations
+
+import platform
+from argparse import ArgumentParser
+from pathlib import Path
+
+from benchmarks import embedding, ingest, search, startup
+from benchmarks._timing import Row, table
+
+HEADER = """# Benchmarks
+
+Each row compares two things in one process on one machine, in turns; the result is the median over rounds of
+the ratio within a round. Absolute times are for orientation only. Run them yourself:
+
+```console
+$ make benchmarks
+```
+
+These were measured on {machine}.
+
+"""
+
+
+def main() -> None:
+    """Print the table; with ``--write``, also put it into a page."""
+    parser = ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="fewer rounds, smaller inputs")
+    parser.add_argument("--write", type=Path, help="the page to write")
+    arguments = parser.parse_args()
+    rows: list[Row] = []
+    for module in (startup, search, ingest, embedding):
+        measured = list(module.measure(quick=arguments.quick))
+        print(table(measured), flush=True)
+        rows += measured
+    if arguments.write:
+        page = HEADER.format(
+            machine=f"{platform.machine()} Linux with 2 cores, Python {platform.python_version()}"
+        )
+        arguments.write.write_text(page + table(rows) + "\n")
+
+
+if __name__ == "__main__":
+    main()
