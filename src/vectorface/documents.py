@@ -65,7 +65,8 @@ def document_id(document: Document) -> str:
         >>> document_id(Document(page_content="the lamp", metadata={"chapter": 1}))[:12]
         '32de2bc84249'
     """
-    return _content_id(document.page_content, dumps(validated(document.metadata, where="the document")))
+    text = _encodable(document.page_content, "the document")
+    return _content_id(text, dumps(validated(document.metadata, where="the document")))
 
 
 def _content_id(text: str, metadata_json: str) -> str:
@@ -119,6 +120,10 @@ def prepare(
 def _checked_text(text: str, where: str) -> str:
     if not text.strip():
         raise InvalidDocumentError(f"{where} has no text; there is nothing to search. Leave it out.")
+    return _encodable(text, where)
+
+
+def _encodable(text: str, where: str) -> str:
     if not encodable(text):
         raise InvalidDocumentError(
             f"{where}: the text holds a lone surrogate, which is not Unicode text; "
@@ -158,7 +163,7 @@ def checked_ids(ids: Iterable[str] | None) -> list[str] | None:
 
 
 def prepare_all(
-    documents: Iterable[Document], *, ids: Sequence[str] | None, vectors: Sequence[Vector] | None
+    documents: Iterable[Document], *, ids: Sequence[str | None] | None, vectors: Sequence[Vector] | None
 ) -> Iterator[Prepared]:
     """Check documents one by one, with the ids and vectors that belong to them.
 
@@ -166,6 +171,8 @@ def prepare_all(
         InvalidDocumentError: A document is wrong, or ``ids`` or ``vectors`` are not one for each.
         InvalidIdError: An id is wrong.
     """
+    if isinstance(ids, str):
+        raise InvalidIdError(f"ids must be a list of ids; to name one write ids=[{ids!r}].")
     documents = _as_list(documents)
     _check_length("ids", ids, documents)
     _check_length("vectors", vectors, documents)

@@ -48,6 +48,7 @@ from vectorface.records import (
     Metric,
     Record,
     ReplaceReport,
+    ScoreKind,
     Vector,
     WriteReport,
 )
@@ -168,6 +169,12 @@ class VectorDBInterface(ABC):
 
     @property
     @final
+    def score_kind(self) -> ScoreKind:
+        """The unit of this index's scores."""
+        return self.encoder.score_kind(self._metric)
+
+    @property
+    @final
     def dimension(self) -> int | None:
         """Length of the index's vectors; ``None`` while it holds none."""
         return self._dimension
@@ -254,14 +261,15 @@ class VectorDBInterface(ABC):
         self,
         documents: Iterable[Document],
         *,
-        ids: Sequence[str] | None = None,
+        ids: Sequence[str | None] | None = None,
         vectors: Sequence[Any] | None = None,
     ) -> WriteReport:
         """Add new documents; nothing is written if any of their ids is taken.
 
         Args:
             documents: What to add; the objects are left as they are.
-            ids: One for each; by default ``Document.id``, else the sha256 of content and metadata.
+            ids: One for each; ``None``, or ``None`` in its place, stands for ``Document.id``, else for the
+                sha256 of content and metadata.
             vectors: One for each, instead of embedding the texts; arrays of shape (d,).
 
         Raises:
@@ -286,7 +294,7 @@ class VectorDBInterface(ABC):
         self,
         documents: Iterable[Document],
         *,
-        ids: Sequence[str] | None = None,
+        ids: Sequence[str | None] | None = None,
         vectors: Sequence[Any] | None = None,
     ) -> WriteReport:
         """Write documents, replacing those whose ids exist as a whole: content, vector and metadata.
@@ -297,7 +305,7 @@ class VectorDBInterface(ABC):
         return self._write_all(prepared, collapsed(prepared), "replace")
 
     def _prepared(
-        self, documents: Iterable[Document], ids: Sequence[str] | None, vectors: Sequence[Any] | None
+        self, documents: Iterable[Document], ids: Sequence[str | None] | None, vectors: Sequence[Any] | None
     ) -> list[Prepared]:
         self._ready()
         writer = writing.StoreWriter(self)
@@ -658,9 +666,7 @@ class VectorDBInterface(ABC):
         ]
 
     def _hit(self, stored: Stored) -> Hit:
-        return Hit(
-            document=_document(stored), score=stored.score, score_kind=self.encoder.score_kind(self._metric)
-        )
+        return Hit(document=_document(stored), score=stored.score, score_kind=self.score_kind)
 
     # -- preprocess and LangChain -------------------------------------------------------------------------
 

@@ -112,7 +112,7 @@ class StoreWriter:
 
     def write(self, batch: Sequence[Prepared], mode: Mode) -> Mapping[str, Exception]:
         """Write a batch; return the error of each document that the store refused."""
-        return self._store.write_entries([self._entry(document) for document in batch], mode) if batch else {}
+        return self._store.write_entries([self._entry(document) for document in batch], mode)
 
     def _entry(self, document: Prepared) -> Entry:
         return Entry(
@@ -187,7 +187,8 @@ def worker_counts(encoder: Encoder, limits: Limits, max_workers: int | None) -> 
     a remote service, whose answers are worth waiting for together.
     """
     encoders = encoder.concurrency or max_workers or _REMOTE_CALLS
-    workers = max_workers or max(2, min(encoders + limits.writers, _REMOTE_CALLS))
+    useful = max(2, min(encoders + limits.writers, _REMOTE_CALLS))
+    workers = useful if max_workers is None else max_workers
     return min(encoders, workers), min(limits.writers, workers), workers
 
 
