@@ -1,13 +1,12 @@
 """The life of a store on one page: open, write, read, delete, search, close.
 
 Public methods are final: they hold the policy (checks, ids, batches, guards, reports), which is the same
-on every backend. A backend implements the primitives at the end of the class and nothing else.
+on every backend. What a backend implements are the primitives of :class:`vectorface.backend.Backend`.
 """
 
 from __future__ import annotations
 
 import threading
-from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import suppress
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, final
 
 from vectorface import writing
 from vectorface.asynchronous import in_thread, stream_in_thread
+from vectorface.backend import Backend
 from vectorface.documents import Prepared, checked_ids, collapsed, prepare_all
 from vectorface.encoding import Encoder
 from vectorface.errors import (
@@ -38,9 +38,9 @@ from vectorface.ingest.retrying import RetryPolicy
 from vectorface.ingest.upserter import Callback, InlineExecutor, OnError
 from vectorface.ingest.upserter import Settings as UpsertSettings
 from vectorface.ingest.upserter import upsert as run_upsert
-from vectorface.ingest.writer import Limits, Mode
+from vectorface.ingest.writer import Mode
 from vectorface.preprocessing import preprocess as preprocess_documents
-from vectorface.primitives import DOCUMENT, Entry, Fields, Removal, Selection, Stored, chunks
+from vectorface.primitives import DOCUMENT, Entry, Fields, Selection, Stored, chunks
 from vectorface.records import (
     DeleteReport,
     Hit,
@@ -68,7 +68,7 @@ if TYPE_CHECKING:
     from vectorface.langchain import VectorfaceRetriever, VectorfaceVectorStore
 
 
-class VectorDBInterface(ABC):
+class VectorDBInterface(Backend):
     """One interface over vector stores.
 
     A store is a connected backend object; an index is the named place that holds its documents. Every
@@ -738,81 +738,6 @@ class VectorDBInterface(ABC):
         if self._dimension is None and vector is not None and not isinstance(vector, Mapping):
             self._dimension = len(vector)
         return refused
-
-    # -- what a backend implements ------------------------------------------------------------------------
-
-    @classmethod
-    @abstractmethod
-    def from_url(cls, url: str, *, embeddings: Any = "minilm") -> Self:
-        """Return a connected store for a URL whose scheme the backend registered."""
-
-    @property
-    @abstractmethod
-    def client(self) -> Any:
-        """The wrapped library's own client."""
-
-    @property
-    @abstractmethod
-    def limits(self) -> Limits:
-        """How much one request may hold, and how many threads pay."""
-
-    @abstractmethod
-    def _recipe(self) -> Mapping[str, Any]:
-        """Return the constructor's arguments, to make the store again in another process."""
-
-    @abstractmethod
-    def _open(self, settings: Any) -> None:
-        """Reach the server or path."""
-
-    @abstractmethod
-    def _close(self) -> None:
-        """Let go of what ``_open`` took."""
-
-    @abstractmethod
-    def _names(self) -> list[str]:
-        """Return the names of all indexes."""
-
-    @abstractmethod
-    def _describe(self, name: str) -> IndexInfo | None:
-        """Describe an index; ``None`` if there is none."""
-
-    @abstractmethod
-    def _create(self, spec: IndexSpec) -> None:
-        """Make an index; ``IndexExistsError`` if there is one."""
-
-    @abstractmethod
-    def _drop(self, name: str) -> None:
-        """Delete an index that exists."""
-
-    @abstractmethod
-    def _select(self, filter_: Any, contains: str | None) -> Selection:
-        """Translate what can be translated; leave the rest to be verified."""
-
-    @abstractmethod
-    def _read(self, ids: Sequence[str], fields: Fields) -> Iterable[Stored]:
-        """Read documents by id, in any order; at most ``limits.max_documents``."""
-
-    @abstractmethod
-    def _scan(self, native: Any, fields: Fields, batch_size: int) -> Iterator[Sequence[Stored]]:
-        """Yield all documents that pass the native filter, in batches."""
-
-    @abstractmethod
-    def _count(self, native: Any) -> int:
-        """Count the documents that pass the native filter."""
-
-    @abstractmethod
-    def _search(
-        self, vectors: Sequence[Vector], native: Any, limit: int, fields: Fields
-    ) -> Sequence[Sequence[Stored]]:
-        """For each vector return up to ``limit`` nearest documents that pass, best first, with scores."""
-
-    @abstractmethod
-    def _write(self, entries: Sequence[Entry], mode: Mode) -> Mapping[str, Exception]:
-        """Write a batch; return the error of each document that was refused, by id."""
-
-    @abstractmethod
-    def _remove(self, targets: Sequence[Stored]) -> Removal:
-        """Delete documents as they were read; count what was really deleted."""
 
 
 def _reconnected(
