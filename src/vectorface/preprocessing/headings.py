@@ -1,0 +1,145 @@
+"""Finding the chapter headings of a text.
+
+A *finder* is any function from a text to :class:`Heading` objects; :func:`find_headings` is the one used by
+default.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Final
+
+from vectorface.preprocessing.markdown import DEEPEST, iter_markdown
+from vectorface.preprocessing.numbering import select_chapters
+from vectorface.preprocessing.styles import STRONG, Candidate, find_candidates
+from vectorface.preprocessing.titles import title_below
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heading:
+    """Where a chapter begins.
+
+    Attributes:
+        start: Position of its first character.
+        end: Position after it, its title included.
+        number: The chapter's number; ``None`` for an unnumbered part such as a prologue. Where no heading has
+            one, they are counted from 1.
+        title: The chapter's title, if it has one.
+    """
+
+    start: int
+    end: int
+    number: int | None = None
+    title: str | None = None
+
+
+# Signs that stand for a blank or a line end, each replaced by one sign, so that positions stay the same.
+_PLAIN: Final = str.maketrans("\f\v\x85\u2028\u2029\ufeff\u00a0\u2007\u202f\u3000", "\n\n\n\n\n     ")
+_UNUSUAL: Final = re.compile(f"[{''.join(map(chr, _PLAIN))}]")
+_PROLOGUE: Final = re.compile(
+    r"^[ \t#*\[]*(?P<name>(?i:prologue|prolog|prólogo|prologo)|序章|序幕|楔子)[ \t.*\]]*$", re.MULTILINE
+)
+_EPILOGUE: Final = re.compile(
+    r"^[ \t#*\[]*(?P<name>(?i:epilogue|epilog|épilogue|epílogo|epilogo)|终章|終章|尾声|尾聲)[ \t.*\]]*$",
+    re.MULTILINE,
+)
+_LEADING_NUMBER: Final = re.compile(r"(?P<number>\d{1,4})(?:[.):][ \t]+|[ \t]+(?=\D))(?P<title>\S.*)")
+
+
+def find_headings(text: str) -> list[Heading]:
+    r"""Find the chapter headings of a text in any of the usual styles.
+
+    Known are "Chapter N" (also Chapitre, Kapitel, Capítulo, Capitolo and others), in brackets or decorated,
+    with arabic, roman or spelled-out numbers; ``VII. THE TITLE``; any word that counts ("ADVENTURE I.");
+    ``第N章`` and its kin; Markdown's ``#``. The title stands on the heading's line or below it. The numbering
+    as a whole decides which lines are chapters: a table of contents, numbered parts inside a chapter and
+    mentions of other chapters are none. A prologue and an epilogue become unnumbered headings.
+
+    Args:
+        text: The text; its lines end in ``\n``.
+
+    Returns:
+        The headings in the order of the text, or an empty list.
+
+    Example:
+        >>> for heading in find_headings("CHAPTER I. The Lamp\nDark.\n\nCHAPTER II.\n\nTHE DOOR\n\nShut."):
+        ...     print(heading)
+        Heading(start=0, end=19, number=1, title='The Lamp')
+        Heading(start=27, end=48, number=2, title='THE DOOR')
+    """
+    view = plain(text)
+    chapters = select_chapters(view, find_candidates(view))
+    named = bool(chapters) and chapters[0].tier == STRONG  # nothing says chapter louder than the word
+    markdown = [] if named else _markdown_headings(view)
+    if len(markdown) > len(chapters):
+        return markdown
+    return _with_unnumbered_parts(view, _with_titles(view, chapters))
+
+
+def plain(text: str) -> str:
+    r"""Replace unusual blanks and line ends by usual ones, each by one character.
+
+    Example:
+        >>> plain("\fChapter\u00a01")
+        '\nChapter 1'
+    """
+    return text.translate(_PLAIN) if _UNUSUAL.search(text) else text
+
+
+def numbered_from_one(headings: Sequence[Heading]) -> list[Heading]:
+    """Count the headings.
+
+    Example:
+        >>> numbered_from_one([Heading(start=0, end=4, title="Dusk")])
+        [Heading(start=0, end=4, number=1, title='Dusk')]
+    """
+    return [replace(heading, number=number) for number, heading in enumerate(headings, start=1)]
+
+
+def _with_titles(text: str, chapters: Sequence[Candidate]) -> list[Heading]:
+    stops = [*(chapter.start for chapter in chapters[1:]), len(text)]
+    return [_with_title(text, chapter, stop) for chapter, stop in zip(chapters, stops, strict=False)]
+
+
+def _with_title(text: str, chapter: Candidate, stop: int) -> Heading:
+    heading = Heading(start=chapter.start, end=chapter.end, number=chapter.number, title=chapter.title)
+    below = None if chapter.title else title_below(text, chapter.end, stop)
+    return heading if below is None else replace(heading, title=below[0], end=below[1])
+
+
+def _with_unnumbered_parts(text: str, headings: list[Heading]) -> list[Heading]:
+    if not headings:
+        return []
+    before = [_part(match) for match in _PROLOGUE.finditer(text, 0, headings[0].start)][-1:]
+    after = [_part(match) for match in _EPILOGUE.finditer(text, headings[-1].end)][:1]
+    return [*before, *headings, *after]
+
+
+def _part(match: re.Match[str]) -> Heading:
+    lead = len(match.group()) - len(match.group().lstrip())
+    return Heading(start=match.start() + lead, end=match.end(), title=match["name"])
+
+
+def _markdown_headings(text: str) -> list[Heading]:
+    """Take the outermost level of which there are several, or the one heading that a text begins with."""
+    levels: dict[int, list[Heading]] = {level: [] for level in range(1, DEEPEST + 1)}
+    for start, end, level, words in iter_markdown(text):
+        levels[level].append(Heading(start=start, end=end, title=words or None))
+    several = [headings for headings in levels.values() if len(headings) > 1]
+    first = [headings for headings in levels.values() if headings and not text[: headings[0].start].strip()]
+    return _counted([*several, *first, []][0])
+
+
+def _counted(headings: Sequence[Heading]) -> list[Heading]:
+    """Number Markdown headings by their own numbers where all have one and these rise, else from 1."""
+    matches = [match for heading in headings if (match := _LEADING_NUMBER.fullmatch(heading.title or ""))]
+    numbers = [int(match["number"]) for match in matches]
+    if len(matches) < len(headings) or any(a >= b for a, b in pairwise(numbers)):
+        return numbered_from_one(headings)
+    return [
+        replace(heading, number=int(match["number"]), title=match["title"])
+        for heading, match in zip(headings, matches, strict=True)
+    ]

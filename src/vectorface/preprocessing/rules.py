@@ -1,0 +1,140 @@
+"""What a caller says a heading looks like, made uniform: a regular expression, a function, nothing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final, TypeAlias
+
+from vectorface.errors import ConfigurationError, InvalidInputError
+from vectorface.preprocessing.headings import Heading, find_headings, numbered_from_one, plain
+from vectorface.preprocessing.markdown import iter_markdown
+from vectorface.preprocessing.numerals import parse_number
+from vectorface.preprocessing.patterns import Regex, compile_pattern
+from vectorface.preprocessing.styles import MEDIUM, STRONG, find_candidates
+
+Finder: TypeAlias = Callable[[str], Iterable[Heading]]
+#: What ``headings=`` takes: a regular expression, a finder, or ``None`` for texts without chapters.
+Headings: TypeAlias = Regex | Finder | None
+
+_BEGINS_LIKE_HEADING: Final = re.compile(r"[\W_]*(?:[^\W_a-z]|[ckhr])")
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What makes a line a heading; false if nothing does.
+
+    Attributes:
+        end: Where its number, and the bracket around it, end.
+        clarity: How surely it is a heading, to compare with another.
+    """
+
+    end: int = 0
+    clarity: float = 0.0
+
+    def __bool__(self) -> bool:
+        return self.clarity > 0
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What a heading looks like.
+
+    Attributes:
+        find: Finds the headings of a text, in order and without overlaps.
+        mark: Says what makes a line a heading, looked at alone: so one that was cut in two is known.
+    """
+
+    find: Callable[[str], list[Heading]]
+    mark: Callable[[str], Mark]
+
+
+def rule_for(headings: Headings) -> Rule:
+    r"""Turn the option ``headings`` into a rule.
+
+    Args:
+        headings: :func:`find_headings`; a regular expression, each match of which is a heading, with the
+            optional groups ``number`` and ``title``; another finder; or ``None``, which finds nothing.
+
+    Returns:
+        The rule.
+
+    Raises:
+        ConfigurationError: It is none of these, or the expression is unusable.
+
+    Example:
+        >>> rule = rule_for(r"^== (?P<title>.+) ==$")
+        >>> [(heading.number, heading.title) for heading in rule.find("== Dusk ==\n...\n== Dawn ==")]
+        [(1, 'Dusk'), (2, 'Dawn')]
+    """
+    if headings is None:
+        return Rule(find=lambda _: [], mark=lambda _: Mark())
+    if headings is find_headings:
+        return Rule(find=find_headings, mark=_usual_mark)
+    if isinstance(headings, str | re.Pattern):
+        return _pattern_rule(compile_pattern(headings, option="headings"))
+    if callable(headings):
+        finder: Finder = headings
+        return Rule(find=lambda text: _checked(finder(text), len(text)), mark=lambda _: Mark())
+    raise ConfigurationError(
+        "headings: expected a regular expression, a function from text to Heading objects, or None, "
+        f"got {type(headings).__name__}."
+    )
+
+
+def _usual_mark(line: str) -> Mark:
+    if not _BEGINS_LIKE_HEADING.match(line):
+        return Mark()
+    candidates = find_candidates(plain(line))
+    if candidates:
+        return Mark(candidates[0].marker, candidates[0].tier)
+    return next((Mark(heading.end, MEDIUM) for heading in iter_markdown(line)), Mark())
+
+
+def _pattern_rule(pattern: re.Pattern[str]) -> Rule:
+    def find(text: str) -> list[Heading]:
+        return _numbered([_matched(match) for match in pattern.finditer(text)])
+
+    def mark(line: str) -> Mark:
+        match = pattern.search(line)
+        return Mark(match.end(), STRONG) if match else Mark()
+
+    return Rule(find=find, mark=mark)
+
+
+def _matched(match: re.Match[str]) -> Heading:
+    groups = match.groupdict()
+    return Heading(
+        start=match.start() + len(match.group()) - len(match.group().lstrip()),
+        end=match.end(),
+        number=parse_number(groups.get("number") or ""),
+        title=(groups.get("title") or "").strip() or None,
+    )
+
+
+def _numbered(headings: list[Heading]) -> list[Heading]:
+    if any(heading.number is not None for heading in headings):
+        return headings
+    return numbered_from_one(headings)
+
+
+def _checked(headings: Iterable[Heading], length: int) -> list[Heading]:
+    found = [_valid(heading, position, length) for position, heading in enumerate(headings)]
+    found.sort(key=lambda heading: heading.start)
+    for before, after in pairwise(found):
+        if after.start < before.end or after.start == before.start:
+            raise InvalidInputError(f"headings: {before!r} and {after!r} overlap.")
+    return _numbered(found)
+
+
+def _valid(heading: object, position: int, length: int) -> Heading:
+    if not isinstance(heading, Heading):
+        raise InvalidInputError(
+            f"headings: the function returned {type(heading).__name__} at position {position}; "
+            "return vectorface.preprocessing.Heading objects."
+        )
+    if not 0 <= heading.start <= heading.end <= length:
+        raise InvalidInputError(f"headings: {heading!r} does not lie in the text of {length} characters.")
+    return heading
