@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from langchain_core.documents import Document
 
 from vectorface.errors import DuplicateDocumentError, InvalidDocumentError, InvalidIdError
-from vectorface.metadata import Metadata, dumps, encodable, validated
+from vectorface.metadata import Metadata, dumps, encodable, plain_text, validated
 from vectorface.records import Vector
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 #: Longest id, in bytes of UTF-8: Elasticsearch's limit, kept on every backend.
 MAX_ID_BYTES: Final = 512
@@ -29,6 +32,7 @@ class Prepared:
         text_hash: 32 hex digits over the content.
         metadata_hash: 32 hex digits over the metadata.
         given_vector: Whether the vector came from the caller and not from the embedding function.
+        metadata_size: Bytes of the metadata as JSON.
     """
 
     id: str
@@ -38,6 +42,7 @@ class Prepared:
     text_hash: str
     metadata_hash: str
     given_vector: bool = False
+    metadata_size: int = 0
 
     @property
     def document(self) -> Document:
@@ -47,7 +52,8 @@ class Prepared:
     @property
     def size(self) -> int:
         """About how many bytes it takes in a request, vector not counted."""
-        return len(self.text.encode()) + 64 * len(self.metadata) + len(self.id)
+        metadata = max(64 * len(self.metadata), self.metadata_size)
+        return len(self.text.encode()) + metadata + len(self.id)
 
     @property
     def identity(self) -> tuple[str, str]:
@@ -114,6 +120,7 @@ def prepare(
         text_hash=text_hash(text),
         metadata_hash=text_hash(as_json),
         given_vector=vector is not None,
+        metadata_size=len(as_json.encode()),
     )
 
 
@@ -150,7 +157,7 @@ def checked_id(value: object, *, where: str) -> str:
             f"{where}: the id {value[:40]!r}… takes {size} bytes of UTF-8; at most {MAX_ID_BYTES} are "
             "allowed. Use a hash of it."
         )
-    return str(value)
+    return plain_text(value)
 
 
 def checked_ids(ids: Iterable[str] | None) -> list[str] | None:
@@ -163,7 +170,10 @@ def checked_ids(ids: Iterable[str] | None) -> list[str] | None:
 
 
 def prepare_all(
-    documents: Iterable[Document], *, ids: Sequence[str | None] | None, vectors: Sequence[Vector] | None
+    documents: Iterable[Document],
+    *,
+    ids: Sequence[str | None] | None,
+    vectors: Sequence[Vector] | NDArray[Any] | None,
 ) -> Iterator[Prepared]:
     """Check documents one by one, with the ids and vectors that belong to them.
 
@@ -194,7 +204,7 @@ def _as_list(documents: object) -> list[Document]:
     return list(documents)
 
 
-def _check_length(name: str, values: Sequence[Any] | None, documents: Sequence[object]) -> None:
+def _check_length(name: str, values: Sized | None, documents: Sequence[object]) -> None:
     if values is not None and len(values) != len(documents):
         raise InvalidDocumentError(
             f"{name} has {len(values)} items for {len(documents)} documents; pass one for each."
@@ -211,7 +221,7 @@ def collapsed(documents: Iterable[Prepared]) -> list[Prepared]:
     conflicts: list[str] = []
     for document in documents:
         known = first.setdefault(document.id, document)
-        if known.identity != document.identity:
+        if known.identity != document.identity or not _same_vector(known.vector, document.vector):
             conflicts.append(document.id)
     if conflicts:
         raise DuplicateDocumentError(
@@ -220,3 +230,9 @@ def collapsed(documents: Iterable[Prepared]) -> list[Prepared]:
             ids=tuple(conflicts),
         )
     return list(first.values())
+
+
+def _same_vector(one: Vector | None, other: Vector | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return one == other if isinstance(one, Mapping) else list(one) == list(other)

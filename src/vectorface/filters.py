@@ -30,7 +30,7 @@ from datetime import date, datetime
 from typing import Any, Final, Literal, TypeAlias
 
 from vectorface.errors import InvalidFilterError
-from vectorface.metadata import Scalar, encodable
+from vectorface.metadata import Scalar, encodable, plain_date, plain_text
 
 #: Deepest nesting of ``$and``, ``$or`` and ``$not``; below what every backend's query parser takes.
 MAX_DEPTH: Final = 24
@@ -225,8 +225,10 @@ _OPERATORS: Final[Mapping[str, Callable[[str, object, str], Filter]]] = {
 
 
 def _scalar(value: object, at: str) -> Scalar:
-    if value is None or isinstance(value, bool | date):
+    if value is None or isinstance(value, bool):
         return value
+    if isinstance(value, date):
+        return plain_date(value)
     if isinstance(value, str):
         return _check_text(value, at)
     if isinstance(value, int):
@@ -249,11 +251,14 @@ def _advice(value: object) -> str:
 def _check_text(text: str, at: str) -> str:
     if not encodable(text):
         raise InvalidFilterError(f"{at} holds a lone surrogate, which is not Unicode text.")
-    return str(text)
+    return plain_text(text)
 
 
 def _shown(value: object) -> str:
-    text = repr(value)
+    try:
+        text = repr(value)
+    except (RecursionError, ValueError):  # nested too deep, or a number of too many digits
+        return f"a value of type {type(value).__name__}"
     return f"{text[:60]}…" if len(text) > 60 else text  # noqa: PLR2004 - a message, kept to a line
 
 
@@ -280,6 +285,35 @@ def matches(filter_: Filter, metadata: Mapping[str, Any]) -> bool:
             return any(matches(part, metadata) for part in parts)
         case Not(part):
             return not matches(part, metadata)
+
+
+def constant(filter_: Filter) -> bool | None:
+    """Return what a filter says of all documents by its form alone; ``None`` if that depends on them.
+
+    Example:
+        >>> constant(parse({"$or": [{}, {"chapter": 1}]})), constant(parse({"chapter": 1}))
+        (True, None)
+    """
+    match filter_:
+        case And(parts):
+            return _decided(parts, by=False)
+        case Or(parts):
+            return _decided(parts, by=True)
+        case Not(part):
+            inner = constant(part)
+            return None if inner is None else not inner
+        case In(values=()):
+            return False
+        case _:
+            return None
+
+
+def _decided(parts: Sequence[Filter], *, by: bool) -> bool | None:
+    """Return ``by`` if any part says so, else its opposite if all parts do."""
+    said = {constant(part) for part in parts}
+    if by in said:
+        return by
+    return None if None in said else not by
 
 
 def kind(value: Scalar) -> Kind:

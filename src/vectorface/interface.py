@@ -24,14 +24,16 @@ from vectorface.errors import (
     ConfigurationError,
     DeleteGuardError,
     DuplicateDocumentError,
+    EmbeddingError,
     IndexExistsError,
     IndexNotFoundError,
     InvalidDocumentError,
     InvalidFilterError,
+    InvalidInputError,
     InvalidQueryError,
     NotConnectedError,
 )
-from vectorface.filters import parse
+from vectorface.filters import constant, parse
 from vectorface.indexes import ConnectionSettings, IndexSpec, checked_index_name, checked_metric
 from vectorface.ingest.account import prepared_or_refused
 from vectorface.ingest.retrying import RetryPolicy
@@ -39,6 +41,7 @@ from vectorface.ingest.upserter import Callback, InlineExecutor, OnError
 from vectorface.ingest.upserter import Settings as UpsertSettings
 from vectorface.ingest.upserter import upsert as run_upsert
 from vectorface.ingest.writer import Mode
+from vectorface.metadata import encodable
 from vectorface.preprocessing import preprocess as preprocess_documents
 from vectorface.primitives import DOCUMENT, Entry, Fields, Selection, Stored, chunks
 from vectorface.records import (
@@ -60,10 +63,12 @@ from vectorface.searching import (
     positive,
     ranked,
     verified,
+    whole,
 )
 
 if TYPE_CHECKING:
     from langchain_core.documents import Document
+    from numpy.typing import NDArray
 
     from vectorface.langchain import VectorfaceRetriever, VectorfaceVectorStore
 
@@ -101,6 +106,7 @@ class VectorDBInterface(Backend):
             checked_metric(settings.metric)
         with self._lock:
             if self._settings == settings:
+                self._enter(settings)  # makes the index anew if it was deleted
                 return self
             self.close()
             self._open(settings)
@@ -262,7 +268,7 @@ class VectorDBInterface(Backend):
         documents: Iterable[Document],
         *,
         ids: Sequence[str | None] | None = None,
-        vectors: Sequence[Any] | None = None,
+        vectors: Sequence[Any] | NDArray[Any] | None = None,
     ) -> WriteReport:
         """Add new documents; nothing is written if any of their ids is taken.
 
@@ -295,7 +301,7 @@ class VectorDBInterface(Backend):
         documents: Iterable[Document],
         *,
         ids: Sequence[str | None] | None = None,
-        vectors: Sequence[Any] | None = None,
+        vectors: Sequence[Any] | NDArray[Any] | None = None,
     ) -> WriteReport:
         """Write documents, replacing those whose ids exist as a whole: content, vector and metadata.
 
@@ -305,11 +311,16 @@ class VectorDBInterface(Backend):
         return self._write_all(prepared, collapsed(prepared), "replace")
 
     def _prepared(
-        self, documents: Iterable[Document], ids: Sequence[str | None] | None, vectors: Sequence[Any] | None
+        self,
+        documents: Iterable[Document],
+        ids: Sequence[str | None] | None,
+        vectors: Sequence[Any] | NDArray[Any] | None,
     ) -> list[Prepared]:
         self._ready()
         writer = writing.StoreWriter(self)
-        return [writer.check(document) for document in prepare_all(documents, ids=ids, vectors=vectors)]
+        prepared = [writer.check(document) for document in prepare_all(documents, ids=ids, vectors=vectors)]
+        _check_one_length(prepared)
+        return prepared
 
     def _write_all(
         self, prepared: Sequence[Prepared], distinct: Sequence[Prepared], mode: Mode
@@ -375,7 +386,9 @@ class VectorDBInterface(Backend):
         stream, total = writing.stream_of(documents)
         encoders, writers, workers = writing.worker_counts(self.encoder, self.limits, max_workers)
         settings = UpsertSettings(
-            batch_size=positive("batch_size", batch_size or self.limits.batch_documents),
+            batch_size=positive(
+                "batch_size", self.limits.batch_documents if batch_size is None else batch_size
+            ),
             encoders=encoders,
             writers=writers,
             max_workers=positive("max_workers", workers),
@@ -414,7 +427,7 @@ class VectorDBInterface(Backend):
             DeleteGuardError: More than ``max_delete`` would be deleted; nothing was.
         """
         self._refuse_everything(filter, None)
-        parse(filter)
+        _check_guard_values(None, max_delete)
         prepared = self._prepared(documents, None, None)
         if not prepared:
             raise InvalidDocumentError("replace() got no documents; to only delete use delete_by_filter().")
@@ -528,11 +541,12 @@ class VectorDBInterface(Backend):
         """
         wanted = checked_ids(ids)
         self._refuse_everything(filter, wanted)
+        _check_guard_values(expect, max_delete)
         targets = list(self._matching(filter, wanted))
         return self._delete(targets, expect=expect, max_delete=max_delete, dry_run=dry_run)
 
     def _refuse_everything(self, filter: Mapping[str, Any] | None, ids: Sequence[str] | None) -> None:
-        if filter == {} or (filter is None and ids is None):
+        if (filter is None and ids is None) or (filter is not None and constant(parse(filter)) is True):
             raise InvalidFilterError(
                 "Neither a filter nor ids say what to delete; to delete everything use "
                 f"delete_index({self.index!r})."
@@ -642,9 +656,23 @@ class VectorDBInterface(Backend):
         if (text is None) == (vector is None):
             raise InvalidQueryError("Pass either text or vector to search for, not both or none.")
         if vector is None:
-            if not isinstance(text, str) or not text.strip():
-                raise InvalidQueryError(f"The query {text!r} must be text that is not blank.")
-            vector = self.encoder.encode_query(text)
+            return self._encoded(text)
+        try:
+            return self._checked(vector)
+        except InvalidInputError as error:
+            raise InvalidQueryError(str(error)) from None
+
+    def _encoded(self, text: object) -> Vector:
+        if not isinstance(text, str) or not text.strip():
+            raise InvalidQueryError(f"The query {text!r} must be text that is not blank.")
+        if not encodable(text):
+            raise InvalidQueryError(f"The query {text!r} holds a lone surrogate, which is not Unicode text.")
+        try:
+            return self._checked(self.encoder.encode_query(text))
+        except InvalidInputError as error:
+            raise EmbeddingError(f"The embedding function gave an unusable vector: {error}") from error
+
+    def _checked(self, vector: Any) -> Vector:
         return self.encoder.checked(vector, metric=self._metric, dimension=self._dimension, where="the query")
 
     def _searched(self, search: Search, vectors: Sequence[Vector]) -> list[list[Hit]]:
@@ -758,6 +786,24 @@ def _document(stored: Stored) -> Document:
 
 def _record(stored: Stored) -> Record:
     return Record(document=_document(stored), vector=stored.vector)
+
+
+def _check_one_length(documents: Sequence[Prepared]) -> None:
+    """Raise where dense vectors of a call differ in length: an empty index has nothing to compare with."""
+    vectors = [one.vector for one in documents if one.vector is not None]
+    lengths = [len(vector) for vector in vectors if not isinstance(vector, Mapping)]
+    odd = next((length for length in lengths if length != lengths[0]), None)
+    if odd is not None:
+        raise InvalidDocumentError(
+            f"One vector of this call has {odd} numbers, the first has {lengths[0]}; all vectors of an index "
+            "have one length."
+        )
+
+
+def _check_guard_values(expect: object, max_delete: object) -> None:
+    for name, value in (("expect", expect), ("max_delete", max_delete)):
+        if value is not None:
+            whole(name, value, least=0)
 
 
 def _check_guards(matched: int, expect: int | None, max_delete: int | None) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from datetime import date, datetime
+from datetime import date, datetime, timezone
 from typing import Any, TypeAlias
 
 from vectorface.errors import InvalidDocumentError
@@ -78,8 +78,8 @@ def _plain(value: object, path: str, depth: int) -> Value:
         return int(value)
     if isinstance(value, float):
         return _plain_float(value, path)
-    if isinstance(value, date):  # datetime is a date too
-        return value
+    if isinstance(value, date):
+        return plain_date(value)
     if isinstance(value, list):
         if depth >= MAX_DEPTH:
             raise _InvalidValueError(path[:80] + "…", f"is nested more than {MAX_DEPTH} deep; flatten it.")
@@ -103,13 +103,36 @@ def _plain_text(value: str, path: str) -> str:
             path,
             "holds a lone surrogate, which is not Unicode text; decode the source with errors='replace'.",
         )
-    return str(value)
+    return plain_text(value)
 
 
 def _plain_float(value: float, path: str) -> float:
     if not math.isfinite(value):
         raise _InvalidValueError(path, f"is {value}, which no store keeps; use None or leave the key out.")
     return float(value)
+
+
+def plain_text(text: str) -> str:
+    """Return the characters of ``text`` as a plain ``str``: of an enum of strings that is its value."""
+    return str.__str__(text)
+
+
+def plain_date(value: date) -> date:
+    """Return a date or datetime without what JSON cannot keep: subclass, time zone's name, ``fold``.
+
+    The offset from UTC stays. A named time zone does not: in the hour that is repeated in autumn, times of
+    named zones are unequal to all others, even to themselves in UTC.
+
+    Example:
+        >>> from zoneinfo import ZoneInfo
+        >>> plain_date(datetime(2024, 5, 1, tzinfo=ZoneInfo("Europe/Oslo"))).isoformat()
+        '2024-05-01T00:00:00+02:00'
+    """
+    if not isinstance(value, datetime):
+        return date(value.year, value.month, value.day)
+    offset = value.utcoffset()
+    parts = value.year, value.month, value.day, value.hour, value.minute, value.second, value.microsecond
+    return datetime(*parts, tzinfo=None if offset is None else timezone(offset))
 
 
 def encodable(text: str) -> bool:

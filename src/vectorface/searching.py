@@ -75,8 +75,13 @@ def checked_search(
 
 def positive(name: str, value: object) -> int:
     """Return ``value`` if it is a whole number of at least 1."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise InvalidQueryError(f"{name}={value!r} must be a whole number of at least 1.")
+    return whole(name, value, least=1)
+
+
+def whole(name: str, value: object, *, least: int) -> int:
+    """Return ``value`` if it is a whole number of at least ``least``."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise InvalidQueryError(f"{name}={value!r} must be a whole number of at least {least}.")
     return int(value)
 
 

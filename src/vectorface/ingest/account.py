@@ -18,7 +18,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Refused:
-    """An input that cannot be sent: no document, a malformed one, or one whose id is taken."""
+    """An input that cannot be sent: no document, a malformed one, or one whose id is taken.
+
+    Attributes:
+        document: The input.
+        where: Names it in error messages.
+        error: Why it cannot be sent.
+        vector: The vector that the caller gave with it.
+    """
 
     document: Document
     where: str
@@ -37,28 +44,36 @@ def prepared_or_refused(document: Document, *, where: str, vector: Vector | None
         return Refused(document=document, where=where, error=error, vector=vector)
 
 
+def refused(item: Prepared, error: Exception) -> Refused:
+    """Return ``item`` as one that cannot be sent."""
+    vector = item.vector if item.given_vector else None
+    return Refused(document=item.document, where=f"the document {item.id!r}", error=error, vector=vector)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Unsent:
-    """An item that failed, with the document that its failure shows, which the reader may mend."""
+    """An item that failed, and the document that its failure shows; whoever reads that may mend it."""
 
     item: Item
     document: Document
 
     def again(self) -> Item:
-        """Return what to send: the item itself, unless its document has been mended."""
-        before = self.item
-        if isinstance(before, Refused):
-            now = prepared_or_refused(self.document, where=before.where, vector=before.vector)
-            return before if _taken(before) == getattr(now, "id", None) else now
-        given = before.vector if before.given_vector else None
-        now = prepared_or_refused(self.document, where=f"the document {before.id!r}", vector=given)
-        same = isinstance(now, Prepared) and (now.id, now.identity) == (before.id, before.identity)
-        return before if same else now
+        """Return what to send: the item as it is, unless its document was mended."""
+        if isinstance(self.item, Refused):
+            mended = prepared_or_refused(self.document, where=self.item.where, vector=self.item.vector)
+            return self.item if _id_still_taken(self.item, mended) else mended
+        given = self.item.vector if self.item.given_vector else None
+        mended = prepared_or_refused(self.document, where=f"the document {self.item.id!r}", vector=given)
+        return self.item if _same(self.item, mended) else mended
 
 
-def _taken(item: Refused) -> str | None:
-    """Return the id that another document of the run has, if that is why the item was refused."""
-    return item.error.ids[0] if isinstance(item.error, DuplicateDocumentError) else None
+def _id_still_taken(item: Refused, mended: Item) -> bool:
+    taken = item.error.ids if isinstance(item.error, DuplicateDocumentError) else ()
+    return isinstance(mended, Prepared) and mended.id in taken
+
+
+def _same(item: Prepared, mended: Item) -> bool:
+    return isinstance(mended, Prepared) and (mended.id, mended.identity) == (item.id, item.identity)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -138,7 +153,9 @@ class Account:
             seconds=time.perf_counter() - self._start,
         )
 
-    def report(self, *, stopped: Stop | None, again: Callable[[Sequence[Item]], WriteReport]) -> WriteReport:
+    def report(
+        self, *, stopped: Stop | None, ids: tuple[str, ...], again: Callable[[Sequence[Item]], WriteReport]
+    ) -> WriteReport:
         """Close the account; ``again`` is what :meth:`WriteReport.retry` will call with what is left."""
         failed, not_reached = tuple(self._unsent), tuple(self._not_reached)
         return WriteReport(
@@ -149,6 +166,7 @@ class Account:
             not_reached=len(not_reached),
             seconds=time.perf_counter() - self._start,
             stopped=stopped,
+            ids=ids,
             _again=(lambda: again([*(unsent.again() for unsent in failed), *not_reached]))
             if failed or not_reached
             else None,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 from vectorface.documents import Prepared
@@ -34,20 +35,18 @@ def batches(
 class SeenIds:
     """Remembers the documents of a run, in bounded memory.
 
-    It keeps id and hashes in a temporary SQLite database, which spills to disk, so that an input of any
-    length can be checked for repetitions.
+    It keeps two short hashes of each in a temporary SQLite database, which spills to disk, so that an
+    input of any length can be checked for repetitions.
     """
 
-    def __init__(self, known: Iterable[Prepared] = ()) -> None:
+    def __init__(self) -> None:
         self._db = sqlite3.connect("", isolation_level=None, check_same_thread=False)
         self._db.execute("CREATE TABLE seen (id BLOB PRIMARY KEY, identity BLOB) WITHOUT ROWID")
         self._db.execute("BEGIN")
-        for document in known:
-            self.check(document)
 
     def check(self, document: Prepared) -> Literal["new", "same", "conflict"]:
         """Tell whether the id is new to the run, or stands for the same or for another document."""
-        key, identity = document.id.encode(), "".join(document.identity).encode()
+        key, identity = _short(document.id), _short("".join(document.identity))
         added = self._db.execute("INSERT OR IGNORE INTO seen VALUES (?, ?)", (key, identity)).rowcount
         if added:
             return "new"
@@ -57,3 +56,7 @@ class SeenIds:
     def close(self) -> None:
         """Drop the database."""
         self._db.close()
+
+
+def _short(text: str) -> bytes:
+    return hashlib.blake2b(text.encode(), digest_size=16).digest()

@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
-from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_exception,
+    stop_after_attempt,
+    wait_exponential,
+    wait_random,
+)
 
-from vectorface.errors import TransientError
-
-Result = TypeVar("Result")
+from vectorface.errors import ConfigurationError, TransientError
 
 #: HTTP statuses that say "not now": time-out, too many requests, and the server's own troubles.
 TRANSIENT_STATUSES: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 
-#: Errors of the HTTP clients that embedding providers build on, by the name of a class they derive from:
-#: naming them does not import them.
+#: Errors of the HTTP clients that embedding providers build on (httpx, requests, aiohttp, openai), by the
+#: name of a class they derive from: naming them does not import them.
 _TRANSIENT_NAMES: Final = frozenset(
-    {"TransportError", "TimeoutException", "APIConnectionError", "APITimeoutError", "RateLimitError"}
+    {
+        "TransportError",
+        "ConnectionError",
+        "Timeout",
+        "ClientConnectionError",
+        "APIConnectionError",
+        "RateLimitError",
+    }
 )
 
 
@@ -36,6 +49,9 @@ class RetryPolicy:
         maximum: Longest wait in seconds.
         jitter: Most random seconds added to a wait.
 
+    Raises:
+        ConfigurationError: Fewer attempts than one, or a wait below zero.
+
     Example:
         >>> RetryPolicy(attempts=3)
         RetryPolicy(attempts=3, initial=0.5, maximum=30.0, jitter=0.5)
@@ -46,17 +62,25 @@ class RetryPolicy:
     maximum: float = 30.0
     jitter: float = 0.5
 
+    def __post_init__(self) -> None:
+        if self.attempts < 1 or min(self.initial, self.maximum, self.jitter) < 0:
+            raise ConfigurationError(f"{self} makes no sense: attempts start at 1, waits at 0 seconds.")
 
-def is_transient(error: BaseException) -> bool:
-    """Tell whether trying again may help: a time-out, a reset, "too many requests", a lock."""
+
+def is_transient(error: BaseException | None) -> bool:
+    """Tell whether trying again may help: a time-out, a reset, "too many requests", a lock.
+
+    Where the server answered with an HTTP status, that decides; else the kind of the error does.
+    """
     if isinstance(error, TransientError | TimeoutError | ConnectionError):
         return True
-    if _status(error) in TRANSIENT_STATUSES:
-        return True
+    status = _status(error)
+    if isinstance(status, int):
+        return status in TRANSIENT_STATUSES
     return any(base.__name__ in _TRANSIENT_NAMES for base in type(error).__mro__)
 
 
-def _status(error: BaseException) -> Any:
+def _status(error: BaseException | None) -> Any:
     response = getattr(error, "response", None)
     return getattr(error, "status_code", None) or getattr(response, "status_code", None)
 
@@ -65,15 +89,17 @@ def retry_after(error: BaseException | None) -> float:
     """Return the seconds that the server asked to wait, 0 where it did not."""
     own = getattr(error, "retry_after", None)
     headers = getattr(getattr(error, "response", None), "headers", None) or {}
-    return parse_retry_after(own if own is not None else headers.get("retry-after"))
+    sent = headers.get("Retry-After", headers.get("retry-after"))  # a plain dict does not ignore case
+    return parse_retry_after(sent if own is None else own)
 
 
 def parse_retry_after(value: Any) -> float:
     """Read a ``Retry-After`` in seconds; its other form, a date, counts as 0 (our own back-off applies)."""
     try:
-        return max(0.0, float(value))
+        seconds = float(value)
     except (TypeError, ValueError):
         return 0.0
+    return seconds if 0 < seconds < math.inf else 0.0
 
 
 def attempts(policy: RetryPolicy, *, sleep: Callable[[float], Any]) -> Iterator[Any]:
@@ -81,7 +107,7 @@ def attempts(policy: RetryPolicy, *, sleep: Callable[[float], Any]) -> Iterator[
 
     The last error is raised as it is when the attempts are used up or it is not transient.
     """
-    backoff = wait_exponential_jitter(initial=policy.initial, max=policy.maximum, jitter=policy.jitter)
+    backoff = wait_exponential(policy.initial, policy.maximum) + wait_random(0, policy.jitter)
 
     def wait(state: RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome else None

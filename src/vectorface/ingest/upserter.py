@@ -8,36 +8,51 @@ embeds. Nothing is shared between threads but the places in each stage and the o
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
-from contextlib import ExitStack
-from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import CancelledError, Executor, Future, ThreadPoolExecutor
+from contextlib import ExitStack, closing, nullcontext, suppress
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from uuid import uuid4
 
 from vectorface.documents import Prepared
 from vectorface.errors import (
+    BackendError,
     DuplicateDocumentError,
     InvalidInputError,
     PartialWriteError,
     SourceError,
     UpsertInterrupted,
-    WriteError,
 )
-from vectorface.ingest.account import Account, Item, Progress, Refused, prepared_again
+from vectorface.ingest.account import Account, Item, Progress, Refused, prepared_or_refused, refused
 from vectorface.ingest.batches import SeenIds, batches
 from vectorface.ingest.interrupts import Interrupts
 from vectorface.ingest.retrying import RetryPolicy
-from vectorface.ingest.worker import Control, FreeControl, Job, Outcome, Refusal, process
+from vectorface.ingest.worker import Control, FreeControl, Job, Outcome, process, process_elsewhere
 from vectorface.ingest.writer import Mode, Writer
 from vectorface.records import Stop, WriteReport
 
+if TYPE_CHECKING:
+    from langchain_core.documents import Document
+
 OnError: TypeAlias = Literal["raise", "report"]
 Callback: TypeAlias = Callable[[Progress], None]
+#: What may be read: a document, or one that was prepared before.
+Input: TypeAlias = "Document | Item"
+
+#: Seconds between looks at the order to cancel, which rings no bell.
+_LOOK = 0.1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
-    """How a run goes about its work; see ``VectorDBInterface.upsert_parallel`` for each."""
+    """How a run goes about its work; see ``VectorDBInterface.upsert_parallel`` for each.
+
+    ``again`` says that the documents were sent before: one that is stored exactly so was written then.
+    ``ids`` are those that the report is to list.
+    """
 
     mode: Mode = "replace"
     batch_size: int
@@ -51,33 +66,40 @@ class Settings:
     executor: Executor | None = None
     cancel: threading.Event = field(default_factory=threading.Event)
     max_failures: int = 1_000
+    again: bool = False
+    ids: tuple[str, ...] = ()
 
 
 class InlineExecutor(Executor):
     """Runs each task at once in the calling thread: for calls too small to deserve threads."""
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Run ``fn`` and return its result as a finished future."""
+        """Run ``fn`` and return a finished future; a Ctrl-C passes through."""
         future: Future[Any] = Future()
-        future.set_result(fn(*args, **kwargs))
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except Exception as error:  # noqa: BLE001 - it belongs to whoever asks the future
+            future.set_exception(error)
         return future
 
 
-def upsert(items: Iterable[Item], writer: Writer, settings: Settings, *, total: int | None) -> WriteReport:
-    """Write every document of ``items`` and account for each.
+def upsert(
+    documents: Iterable[Input], writer: Writer, settings: Settings, *, total: int | None
+) -> WriteReport:
+    """Write every one of ``documents`` and account for each.
 
     Args:
-        items: The prepared documents, in any number; consumed once.
+        documents: Any number of them; consumed once. A generator is closed at the end.
         writer: The store.
         settings: How to go about it.
-        total: How many items there are, where known.
+        total: How many there are, where known.
 
     Raises:
         PartialWriteError: Some documents failed and ``settings.on_error`` is ``"raise"``.
-        SourceError: ``items`` or a callback raised.
+        SourceError: ``documents``, a callback or the executor raised.
         UpsertInterrupted: Ctrl-C.
     """
-    return _Run(writer, settings, total).finish(items)
+    return _Run(writer, settings, total).finish(documents)
 
 
 class _Run:
@@ -85,75 +107,129 @@ class _Run:
         self._writer = writer
         self._settings = settings
         self._account = Account(total=total)
+        self._told = 0
         self._stop: Stop | None = None
+        self._read: list[tuple[int, Input]] = []
         self._window: list[Prepared] = []
         self._in_flight: dict[Future[Outcome], list[Prepared]] = {}
-        self._sending: list[Prepared] = []
+        # Futures ring it when they are done. A SimpleQueue, because it is safe against a signal anywhere:
+        # an interrupted concurrent.futures.wait() may keep the locks that a worker needs to answer.
+        self._bell: SimpleQueue[Future[Outcome]] = SimpleQueue()
+        self._abandoned = False
         self._seen = SeenIds()
         self._halt = threading.Event()
         self._interrupts = Interrupts()
+        self._executor = _own_threads(settings) if settings.executor is None else settings.executor
+        self._local = isinstance(self._executor, ThreadPoolExecutor | InlineExecutor)
+        self._job = Job(
+            writer=writer,
+            mode=settings.mode,
+            skip_unchanged=settings.skip_unchanged,
+            retry=settings.retry,
+            control=self._control(),
+            again=settings.again,
+            run=uuid4().hex,
+        )
+
+    def _control(self) -> Control:
+        if not self._local:
+            return FreeControl()  # the workers may live in other processes
+        settings = self._settings
+        return Control(encoders=settings.encoders, writers=settings.writers, cancel=self._halt)
 
     # -- the story ----------------------------------------------------------------------------------------
 
-    def finish(self, items: Iterable[Item]) -> WriteReport:
+    def finish(self, documents: Iterable[Input]) -> WriteReport:
         """Run to the end, or to what stops it, and report."""
-        cause: BaseException | None = None
+        cause: Exception | None = None
         with ExitStack() as stack:
-            stack.callback(self._seen.close)
-            submit = self._open_executor(stack)
             stack.enter_context(self._interrupts)
+            stack.callback(self._close)
             try:
-                self._send_all(items, submit)
-            except KeyboardInterrupt as interrupt:
-                self._stop, cause = "interrupted", interrupt
+                self._send_all(documents)
+                self._drain()
+                self._tell()
+            except KeyboardInterrupt:
+                self._stop = "interrupted"
             except Exception as error:  # noqa: BLE001 - the caller's own code raised: reported below, with it as cause
                 self._stop, cause = "source_error", error
             self._settle()
         return self._conclude(cause)
 
-    def _send_all(self, items: Iterable[Item], submit: Callable[[list[Prepared]], Future[Outcome]]) -> None:
-        source = iter(items)
-        while self._fill_window(source):
-            parts = batches(
-                self._window,
-                size=self._settings.batch_size,
-                limits=self._writer.limits,
-                dimension=self._writer.dimension,
-            )
-            for batch in list(parts):
-                while len(self._in_flight) >= self._most_in_flight:
-                    self._collect()
-                if self._stopped():
-                    return
-                self._send(batch, submit)
-        while self._in_flight and not self._stopped():
-            self._collect()
+    def _close(self) -> None:
+        self._halt.set()
+        if self._settings.executor is None:
+            self._executor.shutdown(wait=not self._abandoned, cancel_futures=True)
+        self._seen.close()
 
-    def _send(self, batch: list[Prepared], submit: Callable[[list[Prepared]], Future[Outcome]]) -> None:
+    def _send_all(self, documents: Iterable[Input]) -> None:
+        stream = iter(documents)
+        with closing(stream) if isinstance(stream, Generator) else nullcontext():
+            source = enumerate(stream)
+            while self._fill_window(source):
+                self._send_window()
+
+    def _send_window(self) -> None:
+        parts = batches(
+            self._window,
+            size=self._settings.batch_size,
+            limits=self._writer.limits,
+            dimension=self._writer.dimension,
+        )
+        for batch in list(parts):
+            while len(self._in_flight) > self._settings.max_workers and not self._stopped():
+                self._collect()
+            if self._stopped():
+                return
+            self._send(batch)
+
+    def _send(self, batch: list[Prepared]) -> None:
         sent = {document.id for document in batch}
         self._window = [document for document in self._window if document.id not in sent]
-        self._sending = batch
-        self._in_flight[submit(batch)] = batch
-        self._sending = []
+        try:
+            future = self._submit(batch)
+        except Exception:
+            self._account.never_reached(batch)
+            raise
+        except BaseException as interrupt:
+            self._fail_batch(batch, interrupt)
+            raise
+        self._in_flight[future] = batch
+        future.add_done_callback(self._bell.put)
+
+    def _submit(self, batch: list[Prepared]) -> Future[Outcome]:
+        task = process if self._local else process_elsewhere
+        inline = isinstance(self._executor, InlineExecutor)
+        with self._interrupts.allowed() if inline else nullcontext():
+            return self._executor.submit(task, batch, self._job)
 
     # -- reading ------------------------------------------------------------------------------------------
 
-    def _fill_window(self, source: Iterator[Item]) -> bool:
+    def _fill_window(self, source: Iterator[tuple[int, Input]]) -> bool:
         """Read the next window; tell whether there is anything to send."""
-        wanted = self._settings.batch_size * self._settings.max_workers
-        while len(self._window) < wanted and not self._stopped():
-            with self._interrupts.allowed():
-                item = next(source, None)
-            if item is None:
-                break
-            self._admit(item)
+        size = min(self._settings.batch_size, self._writer.limits.max_documents)
+        wanted = size * self._settings.max_workers
+        while len(self._window) < wanted and not self._stopped() and self._take(source):
+            if not self._bell.empty():
+                self._collect()
         return bool(self._window) and not self._stopped()
+
+    def _take(self, source: Iterator[tuple[int, Input]]) -> bool:
+        """Read one document, if there is one."""
+        with self._interrupts.allowed():
+            self._read.extend(islice(source, 1))  # fetched and put down in one step: no Ctrl-C can lose it
+        if not self._read:
+            return False
+        [(position, value)] = self._read
+        self._admit(_item(position, value))
+        self._read.clear()
+        return True
 
     def _admit(self, item: Item) -> None:
         if isinstance(item, Prepared):
             item = self._checked(item)
-        if not isinstance(item, Prepared):
-            self._account.refuse(item)
+        if isinstance(item, Refused):
+            self._account.fail(item, item.error)
             return
         verdict = self._seen.check(item)
         if verdict == "new":
@@ -161,59 +237,35 @@ class _Run:
         elif verdict == "same":
             self._account.collapse()
         else:
-            self._account.fail(Refusal(document=item, error=_two_contents(item.id), attempts=0))
+            conflict = _two_contents(item.id)
+            self._account.fail(refused(item, conflict), conflict)
 
     def _checked(self, item: Prepared) -> Item:
         try:
             return self._writer.check(item)
         except InvalidInputError as error:
-            return Refused(document=item.document, where=f"id {item.id!r}", error=error)
+            return refused(item, error)
 
-    # -- running ------------------------------------------------------------------------------------------
-
-    @property
-    def _most_in_flight(self) -> int:
-        return self._settings.max_workers + 1
-
-    def _open_executor(self, stack: ExitStack) -> Callable[[list[Prepared]], Future[Outcome]]:
-        executor = self._settings.executor
-        if executor is None:
-            executor = stack.enter_context(
-                ThreadPoolExecutor(self._settings.max_workers, "vectorface-upsert")
-            )
-        job = Job(
-            writer=self._writer,
-            mode=self._settings.mode,
-            skip_unchanged=self._settings.skip_unchanged,
-            retry=self._settings.retry,
-            control=self._control(executor),
-        )
-        return lambda batch: executor.submit(process, batch, job)
-
-    def _control(self, executor: Executor) -> Control:
-        if not isinstance(executor, ThreadPoolExecutor | InlineExecutor):
-            return FreeControl()  # its workers may live in other processes
-        return Control(encoders=self._settings.encoders, writers=self._settings.writers, cancel=self._halt)
+    # -- collecting ---------------------------------------------------------------------------------------
 
     def _collect(self) -> None:
-        """Wait for a batch to finish, and book it."""
-        with self._interrupts.allowed():
-            done, _ = wait(self._in_flight, timeout=0.1, return_when=FIRST_COMPLETED)
-        errors = [self._book(future) for future in done]
-        if any(isinstance(error, KeyboardInterrupt) for error in errors):
+        """Wait a little for a batch to finish, and book what has finished."""
+        self._await_bell()
+        if any(isinstance(error, KeyboardInterrupt) for error in self._book_finished()):
             raise KeyboardInterrupt
-        if done:
-            progress = self._account.progress()
-            for callback in self._settings.callbacks:
-                callback(progress)
+        self._tell()
+
+    def _await_bell(self) -> None:
+        with self._interrupts.allowed(), suppress(Empty):
+            self._bell.get(timeout=_LOOK)
+
+    def _book_finished(self) -> list[BaseException | None]:
+        return [self._book(future) for future in list(self._in_flight) if future.done()]
 
     def _book(self, future: Future[Outcome]) -> BaseException | None:
         """Book a finished batch; return what its worker died of, if it did."""
         batch = self._in_flight.pop(future)
-        if future.cancelled():
-            self._account.never_reached(batch)
-            return None
-        error = future.exception()
+        error = CancelledError() if future.cancelled() else future.exception()
         if error is None:
             self._account.add(future.result())
         else:
@@ -221,11 +273,22 @@ class _Run:
         return error
 
     def _fail_batch(self, batch: Sequence[Prepared], error: BaseException) -> None:
-        """Book a batch whose worker died: nobody knows whether it was written."""
-        unknown = WriteError(f"The worker ended before it could answer: {error!r}", WriteReport())
+        """Book a batch that no worker answered for."""
+        unknown = BackendError(f"It is not known whether this was written: its worker ended with {error!r}.")
         unknown.__cause__ = error
         for document in batch:
-            self._account.fail(Refusal(document=document, error=unknown, attempts=1))
+            self._account.fail(document, unknown, attempts=1)
+
+    def _tell(self) -> None:
+        """Show the account to the callbacks, if it has moved."""
+        progress = self._account.progress()
+        if progress.done > self._told:
+            self._told = progress.done
+            with self._interrupts.allowed():
+                for callback in self._settings.callbacks:
+                    callback(progress)
+
+    # -- ending -------------------------------------------------------------------------------------------
 
     def _stopped(self) -> bool:
         if self._settings.cancel.is_set():
@@ -234,40 +297,69 @@ class _Run:
             self._stop = self._stop or "max_failures"
         return self._stop is not None
 
-    # -- ending -------------------------------------------------------------------------------------------
+    def _drain(self) -> None:
+        while self._in_flight:
+            if self._stopped():
+                self._recall()
+            self._collect()
 
     def _settle(self) -> None:
         """Bring the account to rest: nothing in flight, nothing unaccounted for."""
         if self._stop is not None:
-            self._halt.set()
-            for future in self._in_flight:
-                future.cancel()
-        self._fail_batch(self._sending, KeyboardInterrupt())
+            self._recall()
         try:
-            with self._interrupts.allowed():
-                wait(self._in_flight)
-        except KeyboardInterrupt as second:  # a second Ctrl-C: do not wait for what is in flight
-            for future, batch in list(self._in_flight.items()):
-                if not future.done():
-                    self._fail_batch(self._in_flight.pop(future, batch), second)
-        for future in list(self._in_flight):
-            self._book(future)
+            while self._in_flight:
+                self._await_bell()
+                self._book_finished()
+        except KeyboardInterrupt as second:
+            self._stop = "interrupted"
+            self._abandon(second)
+        self._account.never_reached([_item(position, value) for position, value in self._read])
         self._account.never_reached(self._window)
 
-    def _conclude(self, cause: BaseException | None) -> WriteReport:
-        report = self._account.report(stopped=self._stop, again=self._again)
-        if isinstance(cause, KeyboardInterrupt):
-            raise UpsertInterrupted(f"Interrupted: {report}.", report) from None
+    def _recall(self) -> None:
+        """Tell the workers to stop, and take back what none of them has begun.
+
+        Only our kind of executor can be asked: Dask's says "cancelled" of a task that goes on running.
+        """
+        self._halt.set()
+        for future in list(self._in_flight) if self._local else ():
+            if future.cancel():
+                self._account.never_reached(self._in_flight.pop(future))
+
+    def _abandon(self, interrupt: KeyboardInterrupt) -> None:
+        """Do not wait for what is in flight: a second Ctrl-C means now."""
+        self._abandoned = True
+        self._book_finished()
+        for batch in self._in_flight.values():
+            self._fail_batch(batch, interrupt)
+        self._in_flight.clear()
+
+    def _conclude(self, cause: Exception | None) -> WriteReport:
+        report = self._account.report(stopped=self._stop, ids=self._settings.ids, again=self._again)
+        if self._stop == "interrupted" or self._interrupts.held:  # held: when all was done, but it was meant
+            raise UpsertInterrupted(f"Interrupted: {report}.", report) from cause
         if cause is not None:
             raise SourceError(
-                f"The input or a callback raised {cause!r}; before that: {report}.", report
+                f"The input, a callback or the executor raised {cause!r}; before that: {report}.", report
             ) from cause
         if report.failures and self._settings.on_error == "raise":
-            raise PartialWriteError(_told(report), report) from report.failures[0].error
+            raise PartialWriteError(_summary(report), report) from report.failures[0].error
         return report
 
     def _again(self, items: Sequence[Item]) -> WriteReport:
-        return upsert(map(prepared_again, items), self._writer, self._settings, total=len(items))
+        settings = replace(self._settings, again=True, ids=())
+        return upsert(items, self._writer, settings, total=len(items))
+
+
+def _own_threads(settings: Settings) -> Executor:
+    return ThreadPoolExecutor(settings.max_workers, thread_name_prefix="vectorface-upsert")
+
+
+def _item(position: int, value: Input) -> Item:
+    if isinstance(value, Prepared | Refused):
+        return value
+    return prepared_or_refused(value, where=f"document {position}")
 
 
 def _two_contents(id_: str) -> DuplicateDocumentError:
@@ -278,7 +370,7 @@ def _two_contents(id_: str) -> DuplicateDocumentError:
     )
 
 
-def _told(report: WriteReport) -> str:
+def _summary(report: WriteReport) -> str:
     first = report.failures[0]
     more = f"; stopped: {report.stopped}" if report.stopped else ""
     return (

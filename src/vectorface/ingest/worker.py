@@ -246,17 +246,18 @@ class _Delivery:
         self._action = action
         self._job = job
         self._tries: Counter[str] = Counter()
-        self._errors: dict[str, Exception] = {}  # the last one of each document that is not through
+        self._through: set[str] = set()
+        self._errors: dict[str, Exception] = {}  # the last one of each document
 
     def run(self, documents: Sequence[Prepared]) -> tuple[list[Prepared], list[Refusal]]:
         """Return the documents that got through, and the others."""
         self._deliver(documents)
-        errors = self._errors
-        return [document for document in documents if document.id not in errors], [
-            Refusal(document=document, error=errors[document.id], attempts=self._tries[document.id])
-            for document in documents
-            if document.id in errors
-        ]
+        through = [document for document in documents if document.id in self._through]
+        refused = [self._refusal(document) for document in documents if document.id not in self._through]
+        return through, refused
+
+    def _refusal(self, document: Prepared) -> Refusal:
+        return Refusal(document=document, error=self._errors[document.id], attempts=self._tries[document.id])
 
     def _deliver(self, documents: Sequence[Prepared]) -> None:
         suspects = self._retried(documents) if documents else []
@@ -273,12 +274,12 @@ class _Delivery:
                 with attempt:
                     left = self._tried(left)
                     self._raise_if_refused(left)
-        except Cancelled as stop:  # after a failed try the honest answer is that failure
-            self._errors.update((d.id, stop) for d in left if d.id not in self._errors)
         except (_SomeRefusedError, ConnectionFailedError):
             pass  # each has an error of its own; or it is not about the documents
-        except Exception:  # noqa: BLE001 - whatever it is, it goes into the report, document by document
-            return left
+        except Exception as error:  # noqa: BLE001 - whatever it is, it goes into the report, document by document
+            for document in left:  # one that failed before it was cancelled keeps that error
+                self._errors.setdefault(document.id, error)
+            return [] if isinstance(error, Cancelled) else left
         return []
 
     def _tried(self, documents: Sequence[Prepared]) -> list[Prepared]:
@@ -294,8 +295,10 @@ class _Delivery:
             raise
         self._tries.update(ids)
         for id_ in ids:
-            self._errors.pop(id_, None)
-        self._errors.update((id_, refused[id_]) for id_ in ids if id_ in refused)
+            if id_ in refused:
+                self._errors[id_] = refused[id_]
+            else:
+                self._through.add(id_)
         return [document for document in documents if is_transient(refused.get(document.id))]
 
     def _raise_if_refused(self, documents: Sequence[Prepared]) -> None:
