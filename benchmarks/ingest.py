@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import count
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -288,7 +289,7 @@ def memory(number: int) -> Row:
                 seen.append(process.memory_info().rss)
             yield Document(page_content=f"Document {i}: " + "word " * 40, id=f"{i}", metadata={"i": i})
 
-    with _directory() as folder, ChromaServer(folder) as server:
+    with _directory() as folder, ChromaServer(Path(folder)) as server:
         store = ChromaDB(TinyEmbeddings()).connect(collection="bench", host=server.host, port=server.port)
         with store:
             report = store.upsert_parallel(stream())

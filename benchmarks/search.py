@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from statistics import median
+from typing import Any
 
 import numpy as np
 from langchain_core.documents import Document
@@ -12,7 +13,7 @@ from benchmarks._timing import Row, interleave
 from vectorface import ChromaDB
 
 DIMENSION = 384
-INCLUDE = ["documents", "metadatas", "distances"]
+INCLUDE: Any = ["documents", "metadatas", "distances"]
 
 
 def measure(*, quick: bool = False) -> Iterator[Row]:
@@ -32,10 +33,10 @@ def measure(*, quick: bool = False) -> Iterator[Row]:
         queries = iter(random.normal(size=(100_000, DIMENSION)).astype(np.float32))
         for name, filter_ in (("", None), (" with a filter", {"chapter": 3})):
 
-            def ours(filter_: dict[str, int] | None = filter_) -> object:
+            def ours(filter_: Any = filter_) -> object:
                 return store.query(vector=next(queries), filter=filter_)
 
-            def raw(filter_: dict[str, int] | None = filter_) -> object:
+            def raw(filter_: Any = filter_) -> object:
                 return collection.query(
                     query_embeddings=next(queries)[None], n_results=4, where=filter_, include=INCLUDE
                 )

@@ -28,7 +28,7 @@ class QuotingChatModel(SimpleChatModel):
         return "quoting"
 
     def _call(self, messages: list[BaseMessage], *_: Any, **__: Any) -> str:
-        passages, _, question = str(messages[-1].content).rpartition("Question:")
+        passages, _mark, question = str(messages[-1].content).rpartition("Question:")
         sentences = _SENTENCE_END.split(" ".join(passages.split()))
         return max(sentences, key=lambda sentence: len(_words(sentence) & _words(question)))
 

@@ -29,7 +29,7 @@ def copied(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("name", [path.name for path in sorted(EXAMPLES.glob("*.ipynb"))])
 def test_the_notebook_runs_from_a_clean_state(name: str, copied: Path) -> None:
-    notebook = nbformat.read(copied / name, as_version=4)
+    notebook = nbformat.read(copied / name, as_version=4)  # type: ignore[no-untyped-call]
     for cell in notebook.cells:
         cell.pop("outputs", None)
         if cell.cell_type == "code":
@@ -41,7 +41,7 @@ def test_the_notebook_runs_from_a_clean_state(name: str, copied: Path) -> None:
 
 @pytest.mark.parametrize("name", [path.name for path in sorted(EXAMPLES.glob("*.ipynb"))])
 def test_the_notebook_is_committed_with_its_outputs(name: str) -> None:
-    notebook = nbformat.read(EXAMPLES / name, as_version=4)
+    notebook = nbformat.read(EXAMPLES / name, as_version=4)  # type: ignore[no-untyped-call]
     assert all(cell.execution_count for cell in notebook.cells if cell.cell_type == "code")
     assert not [
         output

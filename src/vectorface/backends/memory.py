@@ -178,7 +178,7 @@ class InMemoryDB(VectorDBInterface):
 
 
 def _kept(entry: Entry, old: Entry | None, mode: Mode) -> Entry:
-    vector = old.vector if mode == "metadata" and old else entry.vector
+    vector = old.vector if mode == "metadata" and old else _dense(entry.vector).copy()
     return Entry(id=entry.id, text=entry.text, metadata=entry.metadata, vector=vector, stamp=entry.stamp)
 
 
@@ -205,5 +205,6 @@ def _scores(
     if metric == "dot":
         return np.asarray(matrix @ wide)
     if metric == "cosine":
-        return np.asarray((matrix @ wide) / (np.linalg.norm(matrix, axis=1) * np.linalg.norm(wide)))
+        norms = np.linalg.norm(matrix, axis=1) * np.linalg.norm(wide)
+        return np.asarray(np.clip((matrix @ wide) / norms, -1, 1))
     return np.asarray(1 / (1 + ((matrix - wide) ** 2).sum(axis=1)))

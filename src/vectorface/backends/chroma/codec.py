@@ -82,7 +82,7 @@ def _restore(metadata: Metadata, exact: Metadata, native: Mapping[str, Any]) -> 
     written = _flat(exact)
     for key, value in exact.items():
         own = _flat({key: value})
-        paths = {key, *own.native, *own.odd}
+        paths = {key, *own.native, *own.odd} - {EXACT, PATHS}  # a caller's keys of these names are not there
         if all(_same(native.get(path), written.native.get(path)) for path in paths):
             for path in own.native:
                 metadata.pop(path, None)

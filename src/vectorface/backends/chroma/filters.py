@@ -30,7 +30,7 @@ NOTHING: Final[Where] = {"$nothing": True}
 
 #: Each clause costs a look-up over the collection; beyond this many, verifying is cheaper.
 _MOST_CLAUSES: Final = 64
-#: SQLite takes 32,766 variables in a statement, the ids of a page included.
+#: SQLite takes 32,766 variables in a statement, other parts of it included.
 _MOST_OPERANDS: Final = 8_000
 #: Up to this many values are looked for in lists natively; beyond, every list at the path is verified.
 _MOST_CONTAINS: Final = 8
@@ -45,7 +45,7 @@ def superset(filter_: Filter) -> Where | None:
         ``None`` where nothing useful can be said natively, :data:`NOTHING` where nothing can match.
     """
     where = _compile(filter_, negated=False)
-    return None if where is not None and _clauses(where) > _MOST_CLAUSES else where
+    return where if where is None or _fits(*_size(where)) else None
 
 
 def _compile(filter_: Filter, *, negated: bool) -> Where | None:
@@ -71,12 +71,17 @@ def _combined(parts: Iterable[Filter], *, conjunction: bool, negated: bool) -> W
 
 def _all(wheres: Iterable[Where | None]) -> Where | None:
     """Join with ``$and``; leaving a clause out only lets more through."""
-    useful = [where for where in wheres if where is not None]
-    if NOTHING in useful:
-        return NOTHING
-    while sum(map(_clauses, useful)) > _MOST_CLAUSES:
-        useful.pop()
-    return _joined("$and", useful)
+    kept: list[Where] = []
+    clauses = operands = 0
+    for where in wheres:
+        if where is NOTHING:
+            return NOTHING
+        if where is not None:
+            more_clauses, more_operands = _size(where)
+            if _fits(clauses + more_clauses, operands + more_operands):
+                kept.append(where)
+                clauses, operands = clauses + more_clauses, operands + more_operands
+    return _joined("$and", kept)
 
 
 def _any(wheres: Iterable[Where | None]) -> Where | None:
@@ -95,9 +100,18 @@ def _joined(operator: str, parts: Sequence[Where]) -> Where | None:
     return parts[0] if parts else None
 
 
-def _clauses(where: Where) -> int:
+def _fits(clauses: int, operands: int) -> bool:
+    return clauses <= _MOST_CLAUSES and operands <= _MOST_OPERANDS
+
+
+def _size(where: Where) -> tuple[int, int]:
+    """Return how many clauses and operands a ``where`` has."""
     [(key, value)] = where.items()
-    return sum(map(_clauses, value)) if key in {"$and", "$or"} else 1
+    if key in {"$and", "$or"}:
+        sizes = [_size(part) for part in value]
+        return sum(clauses for clauses, _ in sizes), sum(operands for _, operands in sizes)
+    [operand] = value.values() if isinstance(value, dict) else [value]
+    return 1, len(operand) if isinstance(operand, list) else 1
 
 
 # -- equality ---------------------------------------------------------------------------------------------
@@ -164,21 +178,19 @@ def _in_lists(path: str, values: Sequence[Any]) -> list[Where]:
 
 def _none_of(path: str, values: Sequence[Scalar]) -> Where | None:
     """Leave out documents whose native value surely equals one of the values."""
-    if len(values) > _MOST_OPERANDS or not is_native_key(path):
+    if not is_native_key(path):
         return None
-    clauses: list[Where | None] = []
-    for kind_, group in _by_kind(values).items():
-        sure = [native for value in group if (native := _surely_native(value)) is not None]
-        if sure:
-            key = path if kind_ in {"number", "string", "bool"} else date_key(path, kind_)
-            clauses.append({key: {"$nin": sure}})
-    return _all(clauses)
+    groups = _by_kind(value for value in values if _is_sure(value)).values()
+    return _all({path: {"$nin": [native_scalar(value) for value in group]}} for group in groups)
 
 
-def _surely_native(value: Scalar) -> Any:
-    """Return the native form, but not of a fraction, which Chroma may have changed in its last bits."""
+def _is_sure(value: Scalar) -> bool:
+    """Tell whether a native value equal to this one is the document's own.
+
+    Chroma may have changed a fraction in its last bits, and another library may have written past a date.
+    """
     native = native_scalar(value)
-    return None if isinstance(native, float) else native
+    return native is not None and not isinstance(native, float) and not isinstance(value, date)
 
 
 # -- order ------------------------------------------------------------------------------------------------

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Collection as Several
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
-from urllib.parse import parse_qsl, unquote, urlsplit
 
 import numpy as np
 from chromadb.config import DEFAULT_DATABASE, DEFAULT_TENANT
 
+from vectorface.backends.chroma import arguments
 from vectorface.backends.chroma.client import ChromaSettings, Link, Mode, link
-from vectorface.backends.chroma.codec import PREFIX, decode, encode
+from vectorface.backends.chroma.codec import PREFIX, encode
+from vectorface.backends.chroma.engine import MAX_DOCUMENTS
 from vectorface.backends.chroma.filters import NOTHING, superset
+from vectorface.backends.chroma.results import SPACES, info, one_query, rows
 from vectorface.backends.chroma.translation import translated
 from vectorface.encoding import DenseEncoder, EmbeddingsLike
 from vectorface.errors import (
@@ -24,12 +29,13 @@ from vectorface.errors import (
     IndexExistsError,
     IndexNotFoundError,
     MissingExtraError,
+    NotConnectedError,
 )
 from vectorface.filters import ALL, Filter
 from vectorface.indexes import ConnectionSettings, IndexSpec
 from vectorface.ingest import writer
 from vectorface.interface import VectorDBInterface
-from vectorface.primitives import Entry, Field, Fields, Removal, Selection, Stored
+from vectorface.primitives import Entry, Field, Fields, Removal, Selection, Stored, chunks
 from vectorface.records import IndexInfo, Metric, Vector
 
 if TYPE_CHECKING:
@@ -37,17 +43,14 @@ if TYPE_CHECKING:
     from chromadb.api.models.Collection import Collection
     from langchain_chroma import Chroma
 
-_SPACES: Final[Mapping[Metric, str]] = {"cosine": "cosine", "l2": "l2", "dot": "ip"}
-_METRICS: Final[Mapping[str, Metric]] = {space: metric for metric, space in _SPACES.items()}
 _INCLUDE: Final[Mapping[Field, str]] = {"text": "documents", "metadata": "metadatas", "vector": "embeddings"}
 
-#: Chroma takes 5,461 documents at once; SQLite 32,766 variables, of which a filter may need 8,000.
-_MAX_DOCUMENTS: Final = 5_000
+#: A server refuses bodies above 40 MiB.
 _MAX_BYTES: Final = 40_000_000
 #: Names of one page of collections.
 _PAGE: Final = 1_000
-#: Chroma counts results in 32 bits.
-_MOST_RESULTS: Final = 2**31 - 1
+#: Chroma reads the documents it found by id, in one statement for all queries of a request.
+_MOST_FOUND: Final = 30_000
 
 
 class ChromaDB(VectorDBInterface):
@@ -67,6 +70,7 @@ class ChromaDB(VectorDBInterface):
         self._encoder = DenseEncoder(embeddings)
         super().__init__(self._encoder)
         self._link: Link | None = None
+        self._process = os.getpid()
         self._handle: tuple[ClientAPI, Collection] | None = None
 
     # -- open and close -----------------------------------------------------------------------------------
@@ -76,7 +80,7 @@ class ChromaDB(VectorDBInterface):
         *,
         collection: str = "vectorface",
         mode: Mode | None = None,
-        path: str | None = None,
+        path: str | Path | None = None,
         host: str | None = None,
         port: int | None = None,
         ssl: bool = False,
@@ -94,8 +98,8 @@ class ChromaDB(VectorDBInterface):
             collection: Its name.
             mode: ``"memory"`` (gone when closed), ``"persistent"`` (needs ``path``) or ``"server"``; by
                 default what ``path`` or ``host`` suggest, else memory.
-            path: Directory of the persistent mode. One process may write to it at a time; others see
-                what it writes.
+            path: Directory of the persistent mode; ``~`` is your home. One process may write to it at a
+                time; others see what it writes.
             host: Name of the server; ``localhost`` by default.
             port: Port of the server; 8000 by default.
             ssl: Whether to speak HTTPS.
@@ -109,17 +113,19 @@ class ChromaDB(VectorDBInterface):
 
         Raises:
             ConfigurationError: The arguments do not fit together.
-            ConnectionFailedError: The server does not answer, or the path cannot be opened.
+            ConnectionFailedError: There is no server, or the path cannot be opened.
+            TransientError: The server does not answer within ``timeout``.
             IndexNotFoundError: The collection does not exist and ``create`` is false.
             IndexMismatchError: The collection was made with another embedding, dimension or metric.
         """
-        given_server = host is not None or port is not None
+        on_server = host is not None or port is not None
+        guessed: Mode = "persistent" if path is not None else "server" if on_server else "memory"
         settings = ChromaSettings(
             index=collection,
-            mode=mode or ("persistent" if path is not None else "server" if given_server else "memory"),
-            path=None if path is None else str(path),
-            host=host or "localhost",
-            port=port or 8000,
+            mode=guessed if mode is None else mode,
+            path=None if path is None else arguments.absolute(path),
+            host="localhost" if host is None else host,
+            port=8000 if port is None else port,
             ssl=ssl,
             headers=dict(headers or {}),
             tenant=tenant,
@@ -129,13 +135,14 @@ class ChromaDB(VectorDBInterface):
             metric=metric,
             create=create,
         )
-        _check(settings, given_server=given_server)
+        given = {"mode": mode, "host": host, "port": port}
+        arguments.check(settings, given={name for name, value in given.items() if value is not None})
         return self._connect(settings)
 
     @classmethod
     def from_url(cls, url: str, *, embeddings: EmbeddingsLike = "minilm") -> Self:
         """Open ``chroma:``, ``chroma:PATH`` (``?collection=NAME``) or ``chroma+http://HOST:PORT/NAME``."""
-        return cls(embeddings).connect(**_arguments(url))
+        return cls(embeddings).connect(**arguments.of_url(url))
 
     @property
     def client(self) -> ClientAPI:
@@ -146,7 +153,7 @@ class ChromaDB(VectorDBInterface):
     def limits(self) -> writer.Limits:
         """What Chroma takes at once; vectors are counted as JSON, as a server gets them."""
         return writer.Limits(
-            max_documents=_MAX_DOCUMENTS,
+            max_documents=self._link.max_documents if self._link else MAX_DOCUMENTS,
             max_bytes=_MAX_BYTES,
             bytes_per_number=22,
             batch_documents=256,
@@ -182,37 +189,48 @@ class ChromaDB(VectorDBInterface):
     def _open(self, settings: ConnectionSettings) -> None:
         assert isinstance(settings, ChromaSettings)  # noqa: S101 - connect() makes nothing else
         self._link = link(settings)
+        self._process = os.getpid()
 
     def _close(self) -> None:
-        if self._link is not None:
+        if self._link is not None and self._process == os.getpid():
             self._link.close()
-            self._link = None
-            self._handle = None
+        self._link = self._handle = None
 
     @property
     def _linked(self) -> Link:
         if self._link is None:
-            self._ready()
-            raise BackendError("The link to Chroma was lost; call connect() again.")
+            raise NotConnectedError("ChromaDB is not connected: call connect() first.")
+        if self._process != os.getpid():
+            raise NotConnectedError(
+                f"{self!r} was connected before the process forked, and Chroma does not live on in the "
+                "child: make and connect a store of its own there."
+            )
         return self._link
 
     # -- collections --------------------------------------------------------------------------------------
 
-    @contextmanager
-    def _reading(self) -> Iterator[Collection]:
-        with translated(f"reading collection {self.index!r}"), self._linked.reading() as client:
-            yield self._collection(client)
+    def _reading(self) -> AbstractContextManager[Collection]:
+        return self._opened("reading", self._linked.reading())
+
+    def _writing(self) -> AbstractContextManager[Collection]:
+        return self._opened("writing to", self._linked.writing())
 
     @contextmanager
-    def _writing(self) -> Iterator[Collection]:
-        with translated(f"writing to collection {self.index!r}"), self._linked.writing() as client:
-            yield self._collection(client)
+    def _opened(self, doing: str, access: AbstractContextManager[ClientAPI]) -> Iterator[Collection]:
+        try:
+            with translated(f"{doing} collection {self.index!r}"), access as client:
+                yield self._collection(client)
+        except IndexNotFoundError:
+            self._handle = None  # there may be a new one of this name by the next call
+            raise
 
     def _collection(self, client: ClientAPI) -> Collection:
-        """Return the handle of the current collection, looked up once for each client."""
+        """Return the handle of the current collection, looked up and checked once for each client."""
         handle = self._handle
         if handle is None or handle[0] is not client:
-            handle = self._handle = client, client.get_collection(self.index, embedding_function=None)
+            handle = client, client.get_collection(self.index, embedding_function=None)
+            self.encoder.fingerprint(self.metric).check(info(handle[1], count=0))
+            self._handle = handle
         return handle[1]
 
     def _names(self) -> list[str]:
@@ -226,13 +244,7 @@ class ChromaDB(VectorDBInterface):
         try:
             with translated(f"looking up collection {name!r}"), self._linked.reading() as client:
                 collection = client.get_collection(name, embedding_function=None)
-                return IndexInfo(
-                    name=name,
-                    metric=_metric(collection),
-                    dimension=collection.get_model()["dimension"],
-                    count=collection.count(),
-                    fingerprint=_fingerprint(collection),
-                )
+                return info(collection, count=collection.count())
         except IndexNotFoundError:
             return None
 
@@ -241,7 +253,7 @@ class ChromaDB(VectorDBInterface):
             try:
                 client.create_collection(
                     spec.name,
-                    configuration={"hnsw": {"space": _SPACES[spec.metric]}},
+                    configuration={"hnsw": {"space": SPACES[spec.metric]}},
                     metadata={PREFIX: json.dumps(dict(spec.fingerprint))},
                     embedding_function=None,
                 )
@@ -253,6 +265,7 @@ class ChromaDB(VectorDBInterface):
     def _drop(self, name: str) -> None:
         with translated(f"deleting collection {name!r}"), self._linked.writing() as client:
             client.delete_collection(name)
+        self._handle = None
 
     # -- reading ------------------------------------------------------------------------------------------
 
@@ -268,16 +281,16 @@ class ChromaDB(VectorDBInterface):
         if not ids:
             return []
         with self._reading() as collection:
-            return _rows(collection.get(ids=list(ids), include=_include(fields)))
+            return rows(collection.get(ids=list(ids), include=_include(fields)))
 
     def _scan(self, native: Any, fields: Fields, batch_size: int) -> Iterator[Sequence[Stored]]:
         if native is NOTHING:
             return
-        size, offset = min(batch_size, _MAX_DOCUMENTS), 0
+        size, offset = min(batch_size, MAX_DOCUMENTS), 0
         while True:
             with self._reading() as collection:
                 found = collection.get(limit=size, offset=offset, include=_include(fields), **native)
-            yield _rows(found)
+            yield rows(found)
             offset += len(found["ids"])
             if len(found["ids"]) < size:
                 return
@@ -294,27 +307,61 @@ class ChromaDB(VectorDBInterface):
         if native is NOTHING:
             return [[] for _ in vectors]
         with self._reading() as collection:
-            found = collection.query(
-                query_embeddings=np.asarray(vectors, dtype=np.float32),
-                n_results=min(limit, _MOST_RESULTS),
-                include=[*_include(fields), "distances"],
-                **native,
-            )
-        return [_rows(_one_query(found, i), metric=self.metric) for i in range(len(vectors))]
+            if limit * len(vectors) <= _MOST_FOUND:
+                return self._found(collection, vectors, native, limit, _include(fields))
+            limit = min(limit, collection.count())
+            return [self._found_many(collection, vector, native, limit, fields) for vector in vectors]
+
+    def _found(
+        self,
+        collection: Collection,
+        vectors: Sequence[Vector],
+        native: Any,
+        limit: int,
+        include: Sequence[Any],
+    ) -> list[list[Stored]]:
+        found = collection.query(
+            query_embeddings=np.asarray(vectors, dtype=np.float32),
+            n_results=max(limit, 1),
+            include=[*include, "distances"],
+            **native,
+        )
+        return [rows(one_query(found, i), metric=self.metric) for i in range(len(vectors))]
+
+    def _found_many(
+        self, collection: Collection, vector: Vector, native: Any, limit: int, fields: Fields
+    ) -> list[Stored]:
+        """Find more than Chroma can read at once: the ids first, then the documents in parts."""
+        [nearest] = self._found(collection, [vector], native, limit, ())
+        documents = {
+            stored.id: stored
+            for part in chunks(nearest, MAX_DOCUMENTS)
+            for stored in rows(collection.get(ids=[one.id for one in part], include=_include(fields)))
+        }
+        return [replace(documents[one.id], score=one.score) for one in nearest if one.id in documents]
 
     # -- writing ------------------------------------------------------------------------------------------
 
     def _write(self, entries: Sequence[Entry], mode: writer.Mode) -> dict[str, Exception]:
         with self._writing() as collection:
             old = _old_keys(collection, entries)
-            taken = {entry.id for entry in entries if mode == "create" and entry.id in old}
-            _put(collection, [entry for entry in entries if entry.id not in taken], old, mode)
-        return {
-            id_: DuplicateDocumentError(
-                f"The id {id_!r} exists already in collection {self.index!r}.", ids=(id_,)
+            refused = {entry.id for entry in entries if _stands_against(entry.id in old, mode)}
+            sent = [entry for entry in entries if entry.id not in refused]
+            if sent:
+                _put(collection, sent, old, mode)
+            if sent and mode == "create":
+                refused |= _overtaken(collection, sent)
+        return {id_: self._refusal(id_, mode) for id_ in sorted(refused)}
+
+    def _refusal(self, id_: str, mode: writer.Mode) -> Exception:
+        if mode == "metadata":
+            return BackendError(
+                f"{id_!r} was deleted from collection {self.index!r} while it was being updated; upsert it "
+                "again."
             )
-            for id_ in sorted(taken)
-        }
+        return DuplicateDocumentError(
+            f"The id {id_!r} exists already in collection {self.index!r}.", ids=(id_,)
+        )
 
     def _remove(self, targets: Sequence[Stored]) -> Removal:
         with self._writing() as collection:
@@ -332,11 +379,14 @@ def _old_keys(collection: Collection, entries: Sequence[Entry]) -> dict[str, Sev
     return {id_: metadata or () for id_, metadata in zip(found["ids"], found["metadatas"] or [], strict=True)}
 
 
+def _stands_against(exists: bool, mode: writer.Mode) -> bool:  # noqa: FBT001 - read as a sentence
+    """Tell whether a document that exists, or does not, is in the way of a write."""
+    return exists if mode == "create" else not exists and mode == "metadata"
+
+
 def _put(
     collection: Collection, entries: Sequence[Entry], old: Mapping[str, Several[str]], mode: writer.Mode
 ) -> None:
-    if not entries:
-        return
     ids = [entry.id for entry in entries]
     metadatas: Any = [
         _replacing(encode(entry.metadata, entry.stamp), old.get(entry.id, ())) for entry in entries
@@ -344,12 +394,20 @@ def _put(
     if mode == "metadata":
         collection.update(ids=ids, metadatas=metadatas)
         return
-    collection.upsert(
+    send = collection.add if mode == "create" else collection.upsert
+    send(
         ids=ids,
         documents=[entry.text for entry in entries],
         embeddings=np.asarray([entry.vector for entry in entries], dtype=np.float32),
         metadatas=metadatas,
     )
+
+
+def _overtaken(collection: Collection, entries: Sequence[Entry]) -> set[str]:
+    """Return the ids that another writer added in this very moment: Chroma passes over ours in silence."""
+    found = collection.get(ids=[entry.id for entry in entries], include=["metadatas"])
+    stamps = {stored.id: stored.stamp for stored in rows(found)}
+    return {entry.id for entry in entries if stamps.get(entry.id, entry.stamp) != entry.stamp}
 
 
 def _replacing(new: dict[str, Any], old: Several[str]) -> dict[str, Any]:
@@ -360,91 +418,3 @@ def _replacing(new: dict[str, Any], old: Several[str]) -> dict[str, Any]:
 def _include(fields: Fields) -> list[Any]:
     """Metadata holds the stamp, so it comes along with the text too."""
     return [_INCLUDE[field] for field in fields]
-
-
-def _one_query(found: Any, i: int) -> dict[str, Any]:
-    return {
-        name: found[name][i] if found.get(name) is not None else None
-        for name in ("ids", "documents", "metadatas", "embeddings", "distances")
-    }
-
-
-def _rows(found: Any, *, metric: Metric = "cosine") -> list[Stored]:
-    """Turn Chroma's columns into documents."""
-    columns = [found.get(name) for name in ("documents", "metadatas", "embeddings", "distances")]
-    texts, metadatas, vectors, distances = columns
-    rows = []
-    for i, id_ in enumerate(found["ids"]):
-        metadata, stamp = decode(metadatas[i]) if metadatas is not None else ({}, None)
-        rows.append(
-            Stored(
-                id=id_,
-                text=(texts[i] or "") if texts is not None else "",
-                metadata=metadata,
-                stamp=stamp,
-                vector=None if vectors is None else np.asarray(vectors[i], dtype=np.float32),
-                score=_score(distances[i], metric) if distances is not None else 0.0,
-            )
-        )
-    return rows
-
-
-def _score(distance: float, metric: Metric) -> float:
-    """Turn Chroma's distance into a score: 1 - cos, squared distance, or 1 - dot product."""
-    if metric == "l2":
-        return 1 / (1 + distance)
-    return max(-1.0, min(1.0, 1 - distance)) if metric == "cosine" else 1 - distance
-
-
-def _metric(collection: Collection) -> Metric:
-    configuration: Any = collection.configuration
-    space = (configuration.get("hnsw") or configuration.get("spann") or {}).get("space", "l2")
-    return _METRICS[space]
-
-
-def _fingerprint(collection: Collection) -> Mapping[str, Any] | None:
-    text = (collection.metadata or {}).get(PREFIX)
-    return json.loads(text) if isinstance(text, str) else None
-
-
-# -- arguments --------------------------------------------------------------------------------------------
-
-
-def _check(settings: ChromaSettings, *, given_server: bool) -> None:
-    """Raise ``ConfigurationError`` where arguments contradict each other."""
-    if settings.client is not None and (settings.path is not None or given_server):
-        raise ConfigurationError("client= is a connection already; leave path, host and port out.")
-    if settings.mode == "persistent" and not settings.path:
-        raise ConfigurationError("mode='persistent' needs path=, the directory to keep the data in.")
-    if settings.path is not None and settings.mode != "persistent":
-        raise ConfigurationError(f"path= belongs to mode='persistent', not to mode={settings.mode!r}.")
-    if given_server and settings.mode != "server":
-        raise ConfigurationError(f"host= and port= belong to mode='server', not to mode={settings.mode!r}.")
-
-
-_URL_HELP: Final = "write 'chroma:' or 'chroma:PATH', each with '?collection=NAME' where wanted, or 'chroma+http://HOST:PORT/NAME'."
-
-
-def _arguments(url: str) -> dict[str, Any]:
-    """Return the arguments of ``connect`` that a URL stands for."""
-    scheme, _, rest = url.partition(":")
-    try:
-        parts = urlsplit(rest)
-        port = parts.port
-    except ValueError as error:
-        raise ConfigurationError(f"{url!r} is malformed ({error}); {_URL_HELP}") from error
-    options = dict(parse_qsl(parts.query, keep_blank_values=True))
-    collection = options.pop("collection", None)
-    arguments: dict[str, Any]
-    if scheme == "chroma":
-        if parts.netloc:
-            raise ConfigurationError(f"{url!r} names a host; {_URL_HELP}")
-        arguments = {"path": unquote(parts.path)} if parts.path else {"mode": "memory"}
-    else:
-        if not parts.hostname:
-            raise ConfigurationError(f"{url!r} names no host; {_URL_HELP}")
-        collection = unquote(parts.path.strip("/")) or collection
-        arguments = {"host": parts.hostname, "port": port or 8000, "ssl": scheme == "chroma+https"}
-    if options:
-        raise ConfigurationError(f"{url!r} has unknown options {sorted(options)}; {_URL_HELP}")
-    return {**arguments, **({"collection": collection} if collection else {})}

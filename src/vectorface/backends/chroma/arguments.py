@@ -1,0 +1,131 @@
+"""What a caller may say about where Chroma is: arguments that fit together, and URLs."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any, Final, get_args
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from vectorface.backends.chroma.client import ChromaSettings, Mode
+from vectorface.errors import ConfigurationError
+
+_OF_SERVERS: Final = ("ssl", "headers", "tenant", "database", "timeout")
+_DEFAULTS: Final = ChromaSettings(index="")
+
+
+def absolute(path: str | Path) -> str:
+    """Return the one spelling of a path: absolute, without ``~`` and links.
+
+    Raises:
+        ConfigurationError: It is empty, or ``~`` is nobody's.
+    """
+    if not str(path):
+        raise ConfigurationError("path='' is empty; pass the directory to keep the data in.")
+    try:
+        return str(Path(path).expanduser().resolve())
+    except RuntimeError as error:
+        raise ConfigurationError(f"path={str(path)!r}: {error}") from error
+
+
+def check(settings: ChromaSettings, *, given: Collection[str]) -> None:
+    """Check that the settings fit together.
+
+    Args:
+        settings: What is to be opened.
+        given: Which of ``mode``, ``host`` and ``port`` the caller named.
+
+    Raises:
+        ConfigurationError: They contradict each other, or a value is out of range.
+    """
+    if settings.mode not in get_args(Mode):
+        raise ConfigurationError(
+            f"mode={settings.mode!r} is unknown; use 'memory', 'persistent' or 'server'."
+        )
+    changed = [name for name in _OF_SERVERS if getattr(settings, name) != getattr(_DEFAULTS, name)]
+    of_server = [name for name in ("host", "port") if name in given] + changed
+    if settings.client is not None:
+        _refuse_beside_client([*(["mode"] if "mode" in given else []), *_path_of(settings), *of_server])
+    elif settings.mode == "persistent" and settings.path is None:
+        raise ConfigurationError("mode='persistent' needs path=, the directory to keep the data in.")
+    elif settings.mode != "persistent":
+        _refuse_elsewhere(_path_of(settings), "persistent", settings.mode)
+    if settings.client is None and settings.mode != "server":
+        _refuse_elsewhere(of_server, "server", settings.mode)
+    _check_ranges(settings)
+
+
+def _path_of(settings: ChromaSettings) -> list[str]:
+    return [] if settings.path is None else ["path"]
+
+
+def _refuse_beside_client(names: list[str]) -> None:
+    if names:
+        raise ConfigurationError(f"client= is a connection already; leave {_listed(names)} out.")
+
+
+def _refuse_elsewhere(names: list[str], home: Mode, mode: Mode) -> None:
+    if names:
+        verb = "belongs" if len(names) == 1 else "belong"
+        raise ConfigurationError(f"{_listed(names)} {verb} to mode={home!r}, not to mode={mode!r}.")
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(f"{name}=" for name in names)
+
+
+def _check_ranges(settings: ChromaSettings) -> None:
+    if "/" in settings.host:
+        raise ConfigurationError(f"host={settings.host!r} must be a name or an address, not a URL.")
+    if not 0 < settings.port < 1 << 16:
+        raise ConfigurationError(f"port={settings.port!r} must be a number from 1 to 65535.")
+    if not settings.timeout > 0:
+        raise ConfigurationError(f"timeout={settings.timeout!r} must be a number of seconds above 0.")
+
+
+# -- URLs -------------------------------------------------------------------------------------------------
+
+_URL_HELP: Final = (
+    "write 'chroma:' or 'chroma:PATH', each with '?collection=NAME' where wanted, or "
+    "'chroma+http://HOST:PORT/NAME'. In paths and names write %3F for '?', %23 for '#' and %25 for '%'."
+)
+
+
+def of_url(url: str) -> dict[str, Any]:
+    """Return the arguments of ``connect`` that a URL stands for.
+
+    Raises:
+        ConfigurationError: It is malformed.
+
+    Example:
+        >>> of_url("chroma:./data?collection=stories")
+        {'path': './data', 'collection': 'stories'}
+    """
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise ConfigurationError(f"{_shown(url)} is malformed ({error}); {_URL_HELP}") from error
+    options = dict(parse_qsl(parts.query, keep_blank_values=True))
+    collection = options.pop("collection", "")
+    if options or parts.fragment:
+        strange = sorted(options) or [f"#{parts.fragment}"]
+        raise ConfigurationError(f"{_shown(url)} has unknown options {strange}; {_URL_HELP}")
+    if parts.scheme == "chroma":
+        if parts.netloc:
+            raise ConfigurationError(f"{_shown(url)} names a host; {_URL_HELP}")
+        arguments: dict[str, Any] = {"path": unquote(parts.path)} if parts.path else {"mode": "memory"}
+    else:
+        if not parts.hostname or "@" in parts.netloc:
+            what = "holds credentials, which belong in headers=" if parts.hostname else "names no host"
+            raise ConfigurationError(f"{_shown(url)} {what}; {_URL_HELP}")
+        ssl = {"ssl": True} if parts.scheme.endswith("https") else {}
+        arguments = {"host": parts.hostname, **({} if port is None else {"port": port}), **ssl}
+        collection = unquote(parts.path.strip("/")) or collection
+    return {**arguments, **({"collection": collection} if collection else {})}
+
+
+def _shown(url: str) -> str:
+    """Quote a URL without the credentials that somebody may have put there."""
+    scheme, at, place = url.partition("://")[0], *url.rpartition("@")[1:]
+    return repr(f"{scheme}://…@{place}" if at else url)
