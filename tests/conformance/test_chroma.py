@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.chroma_server import ChromaServer
 
+from tests.chroma_server import ChromaServer
 from vectorface import ChromaDB
 from vectorface.testing import DenseContract, DurableContract, FingerprintContract, StoreContract
 

@@ -13,7 +13,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from operator import length_hint
+from itertools import repeat, starmap
+from operator import itemgetter, length_hint
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -31,10 +32,10 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(autouse=True)
-def _the_handler_is_left_as_it_was() -> Iterator[None]:
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+def _pythons_own_handler_is_in_place_and_stays_so() -> Iterator[None]:
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job ignores Ctrl-C
     yield
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.signal(signal.SIGINT, before) is signal.default_int_handler
 
 
 def ctrl_c() -> None:
@@ -254,6 +255,14 @@ def test_it_loses_no_document_at_whatever_moment_it_comes() -> None:
             report.retry()
             run(rest, writer)
             assert set(writer.stored) == ids_of(everything)
+
+
+def test_it_does_not_lose_the_document_that_is_just_being_fetched() -> None:
+    rest = iter(documents(10))
+    ctrl_c_at_each = starmap(_thread.interrupt_main, repeat(()))  # no Python code in which it could break out
+    with interrupted() as report:
+        run(map(itemgetter(0), zip(rest, ctrl_c_at_each, strict=False)), MemoryWriter())
+    assert report().total == 10 - length_hint(rest) == 1
 
 
 def test_one_that_comes_while_a_document_is_booked_is_held_until_that_is_done() -> None:

@@ -79,6 +79,20 @@ def test_the_input_is_never_read_further_ahead_than_a_window(workers: int) -> No
     assert furthest <= in_flight + window
 
 
+def test_a_huge_batch_size_does_not_widen_the_window_beyond_what_the_backend_takes() -> None:
+    writer, furthest, read = MemoryWriter(limits=Limits(max_documents=5)), 0, 0
+
+    def source() -> Iterator[Document]:
+        nonlocal read, furthest
+        for document in documents(200):
+            read += 1
+            furthest = max(furthest, read - len(writer.stored))
+            yield document
+
+    run(source(), writer, batch_size=1_000_000, max_workers=1)
+    assert furthest <= 3 * 5
+
+
 def test_writing_begins_before_reading_ends() -> None:
     writer = MemoryWriter()
     written_midway = []

@@ -10,7 +10,7 @@ from vectorface.documents import Prepared
 from vectorface.records import Vector
 
 #: ``create``: only ids that are new. ``replace``: whole documents, new or not. ``metadata``: the metadata
-#: of documents whose text and vector stay as they are.
+#: of documents whose text and vector stay as they are; one that is gone by then is refused.
 Mode: TypeAlias = Literal["create", "replace", "metadata"]
 
 

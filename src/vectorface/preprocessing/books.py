@@ -16,9 +16,11 @@ from langchain_core.documents import Document
 
 from vectorface.errors import InvalidDocumentError, InvalidInputError
 from vectorface.preprocessing.cleaning import OffsetMap
+from vectorface.preprocessing.numbering import select_chapters
 from vectorface.preprocessing.overlaps import find_overlaps, start_index
 from vectorface.preprocessing.rules import Rule
 from vectorface.preprocessing.stitching import Piece, stitch
+from vectorface.preprocessing.styles import STRONG, find_candidates
 
 #: A document longer than this is taken for a whole text: no embedding model reads chunks of that size.
 LONGEST_CHUNK: Final = 20_000
@@ -49,8 +51,9 @@ def read_books(documents: Iterable[Document | str], *, rule: Rule, one_book: boo
     """Tell the books apart and put each together.
 
     Documents with the same ``metadata["source"]`` are one book, in the order given. Documents without a
-    source are one book if they look like the chunks of one text: equal metadata apart from ``start_index``,
-    none longer than :data:`LONGEST_CHUNK`.
+    source are one book if they look like the chunks of one text: their metadata are equal apart from
+    ``start_index``, they overlap or are none longer than :data:`LONGEST_CHUNK`, and no two of them count
+    chapters from one.
 
     Args:
         documents: Documents or texts; a single one will do.
@@ -116,22 +119,31 @@ def _other_metadata(document: Document) -> str:
 
 
 def _texts_of(group: list[Document], rule: Rule, *, one_book: bool) -> list[tuple[list[Document], bool]]:
+    """Tell the texts of a group apart, and say of each whether it is given as chunks."""
+    belong_together = one_book or group[0].metadata.get("source") is not None
     split = _is_split(group, rule)
-    sourceless = group[0].metadata.get("source") is None
-    if sourceless and not split and not one_book:
-        return [([document], False) for document in group]
-    return [(group, split)]
+    if belong_together or split:
+        return [(group, split)]
+    return [([document], False) for document in group]
 
 
 def _is_split(group: Sequence[Document], rule: Rule) -> bool:
     """Say whether these are chunks, not pages: a splitter copies its document's metadata to each chunk."""
+    texts = [document.page_content for document in group]
     if any(start_index(document) is not None for document in group):
         return True
-    if len(group) == 1 or any(len(document.page_content) > LONGEST_CHUNK for document in group):
+    if len(group) == 1 or max(map(len, texts)) > LONGEST_CHUNK:
         return False
-    if any(_other_metadata(before) == _other_metadata(after) for before, after in pairwise(group)):
+    if any(find_overlaps(texts, rule)):
         return True
-    return any(find_overlaps([document.page_content for document in group], rule))
+    alike = any(_other_metadata(before) == _other_metadata(after) for before, after in pairwise(group))
+    return alike and sum(_begins_book(text) for text in texts) <= 1
+
+
+def _begins_book(text: str) -> bool:
+    """Say whether a text counts its chapters from one: two such texts are not chunks of one."""
+    chapters = select_chapters(text, find_candidates(text))
+    return [(chapter.number, chapter.tier) for chapter in chapters[:2]] == [(1, STRONG), (2, STRONG)]
 
 
 def _book(documents: Sequence[Document], rule: Rule, *, split: bool) -> Book:

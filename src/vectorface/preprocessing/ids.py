@@ -25,7 +25,7 @@ def identified(chunks: Iterable[Document]) -> list[Document]:
     Example:
         >>> chunk = Document(page_content="It was dark.", metadata={"source": "The Lamp", "chapter": 1})
         >>> [chunk.id[:8] for chunk in identified([chunk, chunk])]
-        ['b94ba41c', 'd2ae6ccd']
+        ['3a5cff64', 'dfba12e7']
     """
     seen: Counter[str] = Counter()
     found: list[Document] = []

@@ -35,8 +35,8 @@ def select_chapters(text: str, candidates: Sequence[Candidate]) -> Run:
         candidates: All candidates, in the order of the text.
 
     Returns:
-        The chapters in the order of the text; none if no style's numbering holds up. Numbers rise by one, with
-        gaps where headings are missing, and begin anew only in a style with a word for "chapter".
+        The chapters in the order of the text; none if no style's numbering holds up. Numbers rise by one,
+        with gaps where headings are missing, and begin anew only in a style with a word for "chapter".
 
     Example:
         >>> from vectorface.preprocessing.styles import find_candidates
@@ -167,21 +167,20 @@ def _parts(chain: Run) -> list[Run]:
 
 
 def _without_summary(parts: list[Run]) -> list[Run]:
-    """Leave out a part that says another part's numbers again with hardly any text: contents with summaries."""
-    return [
-        part for part in parts if not any(_summarizes(part, other) for other in parts if other is not part)
-    ]
+    """Leave out a part that says its neighbour's numbers with hardly any text: contents with summaries."""
+    neighbours = zip(parts, [[], *parts], [*parts[1:], []], strict=False)
+    return [part for part, *others in neighbours if not any(_summarizes(part, other) for other in others)]
 
 
 def _summarizes(part: Run, other: Run) -> bool:
     shared = {candidate.number for candidate in part} & {candidate.number for candidate in other}
-    if len(part) == 1 or len(shared) < _SAME_NUMBERS * len(part):
+    if not other or len(part) == 1 or len(shared) < _SAME_NUMBERS * len(part):
         return False
     return _extent(part) / len(part) < _SUMMARY_SHARE * _extent(other) / len(other)
 
 
 def _extent(part: Run) -> int:
-    """Count the characters from the first heading to the last, so that what follows the last counts nowhere."""
+    """Count the characters from the first heading to the last: what follows the last may be anything."""
     return part[-1].start - part[0].start
 
 

@@ -6,6 +6,7 @@ Pure functions; :data:`NUMBER` is the pattern that the heading styles share, :fu
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from typing import Final
 
 _CARDINALS: Final = (
@@ -82,11 +83,18 @@ _ROMAN_VALUES: Final = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100, "D": 500, "M
 ROMAN: Final = (
     r"(?=[MDCLXVI])M{0,3}(?:CM|CD|D?C{0,3})(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})(?![A-Za-z])"  # never empty
 )
-_WORD: Final = "|".join(sorted(_WORDS, key=len, reverse=True))
-#: A number written out, in English up to the hundreds.
-SPELLED: Final = rf"(?i:(?:{_WORD})\b(?:(?:[ \t]+and)?[- \t]+(?:{_WORD})\b)*)"
+
+
+def _spelled(words: Collection[str]) -> str:
+    word = "|".join(sorted(words, key=len, reverse=True))
+    initials = "".join({initial for word in words for initial in word[0] + word[0].upper()})
+    return rf"(?=[{initials}])(?i:(?:{word})\b(?:(?:[ \t]+and)?[- \t]+(?:{word})\b)*)"
+
+
+#: A number written out in English, up to the hundreds.
+ENGLISH: Final = _spelled(f"{_CARDINALS} {_ORDINALS} {_TENS} {_TENTHS} hundred hundredth".split())
 #: Arabic, roman or spelled out, as it stands after a word like "Chapter".
-NUMBER: Final = rf"(?:\d{{1,4}}(?!\d)|{ROMAN}|{SPELLED})"
+NUMBER: Final = rf"(?:\d{{1,4}}(?!\d)|{ROMAN}|{_spelled(list(_WORDS))})"
 #: Digits or Chinese numerals, as they stand in ``第N章``.
 CHINESE: Final = rf"[\d{''.join(_CHINESE_DIGITS)}{''.join(_CHINESE_UNITS)}]{{1,9}}"
 

@@ -32,8 +32,8 @@ def compile_pattern(pattern: Regex, *, option: str) -> re.Pattern[str]:
     compiled = _compile(pattern, option)
     if compiled.search(""):
         raise ConfigurationError(
-            f"{option}: the pattern {compiled.pattern!r} matches the empty string, so it would match everywhere; "
-            "make it require at least one character."
+            f"{option}: the pattern {compiled.pattern!r} matches the empty string, so it would match "
+            "everywhere; make it require at least one character."
         )
     return compiled
 
@@ -60,12 +60,12 @@ def _compile(pattern: Regex, option: str) -> re.Pattern[str]:
         return pattern
     if not isinstance(pattern, str):
         raise ConfigurationError(
-            f"{option}: expected a str or a compiled text pattern, got {type(pattern).__name__} {pattern!r:.60}."
+            f"{option}: expected a str or a compiled text pattern, got {type(pattern).__name__} {pattern!r}."
         )
     try:
         return re.compile(pattern, re.MULTILINE)
     except re.error as error:
         raise ConfigurationError(
-            f"{option}: {pattern!r:.80} is not a regular expression: {error}; "
+            f"{option}: {pattern!r} is not a regular expression: {error}; "
             "use re.escape() to match a text literally."
         ) from error

@@ -1,7 +1,7 @@
 """Putting chunks together again into the text they were cut from.
 
-A splitter leaves two riddles at each seam between chunks: how much of the next chunk repeats the end of this one
-(:mod:`~vectorface.preprocessing.overlaps`), and which blanks it stripped
+A splitter leaves two riddles at each seam between chunks: how much of the next chunk repeats the end of this
+one (:mod:`~vectorface.preprocessing.overlaps`), and which blanks it stripped
 (:mod:`~vectorface.preprocessing.joints`).
 """
 

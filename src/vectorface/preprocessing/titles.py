@@ -12,6 +12,7 @@ _LONGEST: Final = 80
 _LONGEST_SUBTITLE: Final = 120
 _LONGEST_CJK: Final = 20
 _MOST_BLANK_LINES: Final = 2
+_LIGHT: Final = 3  # the, of, and
 _SPEECH: Final = re.compile(f"[{SPEECH}]")
 _SENTENCE_END: Final = re.compile(rf"[{FULL_STOPS}{WIDE_STOPS}{PAUSES}][{CLOSING}]*$")
 _HAN: Final = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
@@ -21,9 +22,9 @@ _DECORATION: Final = " \t*_#=~"
 def title_below(text: str, start: int, stop: int) -> tuple[str, int] | None:
     r"""Read the title that stands below a heading.
 
-    A title is a short line apart from the text: in capitals, with Every Word of Weight capitalized, begun with
-    ``- ``, or followed by a blank line and not ended like a sentence. The last line before ``stop`` is never a
-    title: it is all the text there is.
+    A title is a short line apart from the text: in capitals, with Every Word of Weight capitalized, begun
+    with ``- ``, or followed by a blank line and not ended like a sentence. The last line before ``stop`` is
+    never a title: it is all the text there is.
 
     Args:
         text: A text whose lines end in ``\n``.
@@ -76,7 +77,7 @@ def _is_title(words: str, *, apart: bool) -> bool:
 
 def _is_capitalized(words: str) -> bool:
     """Say whether every word of weight begins with a capital, and there are two words at least."""
-    weighty = [word for word in re.findall(r"[^\W\d_]+", words) if len(word) > 3]
+    weighty = [word for word in re.findall(r"[^\W\d_]+", words) if len(word) > _LIGHT]
     return len(weighty) > 1 and not any(word[0].islower() for word in weighty)
 
 

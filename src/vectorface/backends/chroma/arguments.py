@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Final, get_args
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from vectorface.backends.chroma.client import ChromaSettings, Mode
 from vectorface.errors import ConfigurationError
@@ -116,13 +116,22 @@ def of_url(url: str) -> dict[str, Any]:
             raise ConfigurationError(f"{_shown(url)} names a host; {_URL_HELP}")
         arguments: dict[str, Any] = {"path": unquote(parts.path)} if parts.path else {"mode": "memory"}
     else:
-        if not parts.hostname or "@" in parts.netloc:
-            what = "holds credentials, which belong in headers=" if parts.hostname else "names no host"
-            raise ConfigurationError(f"{_shown(url)} {what}; {_URL_HELP}")
+        _check_server(parts, url)
         ssl = {"ssl": True} if parts.scheme.endswith("https") else {}
         arguments = {"host": parts.hostname, **({} if port is None else {"port": port}), **ssl}
         collection = unquote(parts.path.strip("/")) or collection
     return {**arguments, **({"collection": collection} if collection else {})}
+
+
+def _check_server(parts: SplitResult, url: str) -> None:
+    faults = {
+        "names no host": not parts.hostname,
+        "holds credentials, which belong in headers=": "@" in parts.netloc,
+        "names more than a collection": "/" in parts.path.strip("/"),
+    }
+    for fault, found in faults.items():
+        if found:
+            raise ConfigurationError(f"{_shown(url)} {fault}; {_URL_HELP}")
 
 
 def _shown(url: str) -> str:

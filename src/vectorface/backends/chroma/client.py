@@ -19,7 +19,16 @@ import httpx
 from chromadb.config import DEFAULT_DATABASE, DEFAULT_TENANT, Settings
 
 from vectorface.backends.chroma.engine import MAX_DOCUMENTS, DirectoryLink
-from vectorface.backends.chroma.internals import BUILDING, close, close_http, release, running, sessions
+from vectorface.backends.chroma.internals import (
+    BUILDING,
+    close,
+    close_http,
+    release,
+    running,
+    sessions,
+    users_in_memory,
+)
+from vectorface.backends.chroma.leftovers import delete_all_lists
 from vectorface.backends.chroma.translation import translated
 from vectorface.errors import ConfigurationError, ConnectionFailedError
 from vectorface.indexes import ConnectionSettings
@@ -134,14 +143,18 @@ class MemoryLink(GivenLink):
     def __init__(self) -> None:
         self._database = f"vectorface-{uuid.uuid4().hex}"
         with BUILDING, translated("starting Chroma in memory"):
+            others = users_in_memory()
             self._admin = chromadb.AdminClient(_memory_settings())
             self._admin.create_database(self._database)
             client = chromadb.EphemeralClient(_memory_settings(), database=self._database)
+            self._users = users_in_memory() - others
         super().__init__(client)
 
     def close(self) -> None:
         """Drop the database; the last client of the process takes the engine with it."""
         with BUILDING, translated("closing Chroma in memory"):
+            if users_in_memory() > self._users:
+                delete_all_lists(self.client)
             self._admin.delete_database(self._database)
             close(self.client)
             release(self._admin)

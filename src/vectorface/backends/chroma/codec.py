@@ -26,6 +26,9 @@ EXACT: Final = PREFIX
 #: Lists paths as ``n:path`` (not native at all) and ``l:path`` (a native list, which ranges do not see).
 PATHS: Final = f"{PREFIX}_paths"
 
+_NUL: Final = "\0"
+_NUL_SIGN: Final = "\N{REPLACEMENT CHARACTER}"
+
 #: Beyond this an integer and a double can be confused.
 SAFE_INT: Final = 1 << 53
 
@@ -52,8 +55,8 @@ class _Flat:
             self.native[key] = value
 
 
-def encode(metadata: Metadata, stamp: str) -> dict[str, Native]:
-    """Return Chroma's metadata for a document."""
+def encode(metadata: Metadata, stamp: str, text: str = "") -> dict[str, Native]:
+    """Return Chroma's metadata for a document; ``text`` is its content."""
     flat = _flat(metadata)
     exact = {key: value for key, value in metadata.items() if not (key in flat.native and _is_plain(value))}
     tokens = [f"n:{path}" for path in sorted(flat.odd)]
@@ -61,8 +64,26 @@ def encode(metadata: Metadata, stamp: str) -> dict[str, Native]:
     encoded = dict(flat.native)
     if tokens:
         encoded[PATHS] = tokens
-    encoded[EXACT] = dumps({"stamp": stamp, "exact": exact} if exact else {"stamp": stamp})
+    about: Metadata = {"stamp": stamp}
+    if exact:
+        about["exact"] = exact
+    if _NUL in text:
+        about["text"] = text
+    encoded[EXACT] = dumps(about)
     return encoded
+
+
+def native_text(text: str) -> str:
+    """Return a text, or what is looked for in texts, without NUL, at which Chroma's search stops reading."""
+    return text.replace(_NUL, _NUL_SIGN)
+
+
+def exact_text(native: str, metadata: Mapping[str, Any] | None) -> str:
+    """Return a document's content as it was written."""
+    if _NUL_SIGN not in native or not metadata:
+        return native
+    exact = _read_exact(metadata.get(EXACT)).get("text")
+    return exact if isinstance(exact, str) and native_text(exact) == native else native
 
 
 def decode(native: Mapping[str, Any] | None) -> tuple[Metadata, str | None]:
@@ -189,6 +210,8 @@ def _is_plain(value: Value) -> bool:
 
 def _is_short(value: float) -> bool:
     """Tell whether a float has at most 15 digits, which Chroma gives back unchanged."""
+    if value == 0:
+        return math.copysign(1, value) > 0  # Chroma drops the sign of -0.0
     return native_scalar(value) is not None and float(f"{value:.15g}") == value
 
 

@@ -138,7 +138,7 @@ class Engine:
         with self._write_lock:
             self._check_open()
             if self._directory.take():
-                self._directory.bump()  # a writer before us may have died before it could tell
+                self._directory.bump()  # so that we and others look again
             with self.reading() as client:
                 try:
                     yield client

@@ -8,6 +8,7 @@ exist. Each leaf therefore becomes the smallest ``where`` that surely contains i
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from typing import Any, Final, TypeAlias
@@ -150,7 +151,8 @@ def _equal_numbers(path: str, values: Sequence[Any]) -> list[Where]:
     whole = [int(value) for value in values if value == int(value)]
     asked = [value for value in whole if -_INT64 <= value < _INT64]
     clauses = [_in(path, asked)] if asked else []
-    clauses += [_near(path, float(value)) for value in values if abs(value) > SAFE_INT or value != int(value)]
+    beyond = (value for value in values if abs(value) > SAFE_INT or value != int(value))
+    clauses += [_near(path, float(value)) for value in beyond if abs(value) <= sys.float_info.max]
     spellings = [spelled for value in asked if abs(value) <= SAFE_INT for spelled in (value, float(value))]
     spellings += [value for value in values if value != int(value)]
     return [*clauses, *_in_lists(path, spellings)]
@@ -162,8 +164,9 @@ def _near(path: str, value: float) -> Where:
 
 
 def _stretched(value: float, direction: int) -> float:
-    """Move a bound outwards past the last bits that Chroma may have changed."""
-    return value + direction * 4 * math.ulp(value)
+    """Move a bound outwards past the last bits that Chroma may have changed, but not to infinity."""
+    largest = sys.float_info.max
+    return max(-largest, min(largest, value + direction * 4 * math.ulp(value)))
 
 
 def _in(path: str, values: Sequence[Any]) -> Where:
@@ -206,13 +209,19 @@ def _range(path: str, order: Order, bound: Scalar) -> Where | None:
     return _any([_number_range(path, order, bound), _lists(path), _odd(path)])
 
 
-def _number_range(path: str, order: Order, bound: Any) -> Where:
+def _number_range(path: str, order: Order, bound: Any) -> Where | None:
     if isinstance(bound, float) and bound.is_integer():
         bound = int(bound)
     if isinstance(bound, int) and abs(bound) <= SAFE_INT:
         return {path: {order: bound}}
     direction = -1 if order.startswith("$gt") else +1
-    value = math.copysign(float(_INT64), bound) if abs(bound) > _INT64 else float(bound)
+    if abs(bound) > _INT64:
+        if (bound > 0) == (direction > 0):
+            return (
+                None  # nearly all numbers match, and Chroma does not compare its integers with such a bound
+            )
+        bound = -direction * _INT64
+    value = float(bound)
     # A fraction is cut to an integer before Chroma compares integers with it, so "or equal" lets it pass.
     return {path: {f"{order[:3]}e": _stretched(value, direction)}}
 

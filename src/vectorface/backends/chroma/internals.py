@@ -19,6 +19,11 @@ def running() -> dict[str, Any]:
     return SharedSystemClient._identifier_to_system  # noqa: SLF001
 
 
+def users_in_memory() -> int:
+    """Return how many clients use Chroma's in-memory engine of this process."""
+    return SharedSystemClient._identifier_to_refcount.get("ephemeral", 0)  # noqa: SLF001
+
+
 def close(client: Any) -> None:
     """Close a client; Chroma's type of clients does not mention that they can be."""
     client.close()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from vectorface.backends.chroma.codec import PREFIX, decode
+from vectorface.backends.chroma.codec import PREFIX, decode, exact_text
 from vectorface.primitives import Stored
 from vectorface.records import IndexInfo, Metric
 
@@ -29,7 +29,7 @@ def rows(found: Any, *, metric: Metric = "cosine") -> list[Stored]:
         stored.append(
             Stored(
                 id=id_,
-                text=(texts[i] or "") if texts is not None else "",
+                text=exact_text(texts[i] or "", metadatas and metadatas[i]) if texts is not None else "",
                 metadata=metadata,
                 stamp=stamp,
                 vector=None if vectors is None else np.asarray(vectors[i], dtype=np.float32),

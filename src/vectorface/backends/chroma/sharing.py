@@ -21,6 +21,8 @@ Generation: TypeAlias = tuple[int, int]
 
 _LOCK_FILE: Final = ".vectorface.lock"
 _GENERATION_FILE: Final = ".vectorface.generation"
+#: Is there while somebody writes, and stays there if that process dies.
+_WRITING_FILE: Final = ".vectorface.writing"
 _LONGEST: Final = 1 << 20
 
 
@@ -30,11 +32,15 @@ class Directory:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._generation_file = path / _GENERATION_FILE
+        self._writing_file = path / _WRITING_FILE
         # One lock for the process, whichever thread writes first.
         self._lock = FileLock(path / _LOCK_FILE, timeout=0, thread_local=False)
 
     def take(self) -> bool:
-        """Take the right to write, unless this process has it; tell whether it was taken just now.
+        """Take the right to write, unless this process has it.
+
+        Returns:
+            Whether its last holder may have died before it could tell what it wrote.
 
         Raises:
             StoreLockedError: Another process has it.
@@ -48,11 +54,15 @@ class Directory:
                 f"Another process writes to {str(self._path)!r}, and two writers would lose each other's "
                 "vectors. Close its store, or let both use a server: chroma run --path DIR --port PORT."
             ) from None
-        return True
+        died = self._writing_file.exists()
+        self._writing_file.touch()
+        return died
 
     def release(self) -> None:
-        """Give the right to write back."""
-        self._lock.release()
+        """Give the right to write back, if this process has it."""
+        if self._lock.is_locked:
+            self._writing_file.unlink(missing_ok=True)
+            self._lock.release()
 
     def generation(self) -> Generation:
         """Return what changes with every write."""

@@ -16,9 +16,10 @@ from chromadb.config import DEFAULT_DATABASE, DEFAULT_TENANT
 
 from vectorface.backends.chroma import arguments
 from vectorface.backends.chroma.client import ChromaSettings, Link, Mode, link
-from vectorface.backends.chroma.codec import PREFIX, encode
+from vectorface.backends.chroma.codec import PREFIX, encode, native_text
 from vectorface.backends.chroma.engine import MAX_DOCUMENTS
 from vectorface.backends.chroma.filters import NOTHING, superset
+from vectorface.backends.chroma.leftovers import delete_collection
 from vectorface.backends.chroma.results import SPACES, info, one_query, rows
 from vectorface.backends.chroma.translation import translated
 from vectorface.encoding import DenseEncoder, EmbeddingsLike
@@ -264,7 +265,7 @@ class ChromaDB(VectorDBInterface):
 
     def _drop(self, name: str) -> None:
         with translated(f"deleting collection {name!r}"), self._linked.writing() as client:
-            client.delete_collection(name)
+            delete_collection(client, name)
         self._handle = None
 
     # -- reading ------------------------------------------------------------------------------------------
@@ -273,7 +274,10 @@ class ChromaDB(VectorDBInterface):
         where = None if filter_ == ALL else superset(filter_)
         if where is NOTHING:
             return Selection(native=NOTHING)
-        native = {"where": where, "where_document": {"$contains": contains} if contains else None}
+        native = {
+            "where": where,
+            "where_document": {"$contains": native_text(contains)} if contains else None,
+        }
         native = {name: value for name, value in native.items() if value}
         return Selection(native=native, filter=filter_, contains=contains)
 
@@ -389,7 +393,8 @@ def _put(
 ) -> None:
     ids = [entry.id for entry in entries]
     metadatas: Any = [
-        _replacing(encode(entry.metadata, entry.stamp), old.get(entry.id, ())) for entry in entries
+        _replacing(encode(entry.metadata, entry.stamp, entry.text), old.get(entry.id, ()))
+        for entry in entries
     ]
     if mode == "metadata":
         collection.update(ids=ids, metadatas=metadatas)
@@ -397,7 +402,7 @@ def _put(
     send = collection.add if mode == "create" else collection.upsert
     send(
         ids=ids,
-        documents=[entry.text for entry in entries],
+        documents=[native_text(entry.text) for entry in entries],
         embeddings=np.asarray([entry.vector for entry in entries], dtype=np.float32),
         metadatas=metadatas,
     )
@@ -416,5 +421,6 @@ def _replacing(new: dict[str, Any], old: Several[str]) -> dict[str, Any]:
 
 
 def _include(fields: Fields) -> list[Any]:
-    """Metadata holds the stamp, so it comes along with the text too."""
-    return [_INCLUDE[field] for field in fields]
+    """Metadata tells the exact text, so it comes along with it."""
+    needed: set[Field] = {*fields, "metadata"} if "text" in fields else set(fields)
+    return [_INCLUDE[field] for field in sorted(needed)]

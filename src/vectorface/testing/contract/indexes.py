@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from vectorface.errors import IndexExistsError, IndexNotFoundError, InvalidIndexNameError
-from vectorface.testing.contract.base import Contract, document, story
+from vectorface.testing.contract.base import Contract, contents, contents_of, document, story
 
 if TYPE_CHECKING:
     from vectorface.interface import VectorDBInterface
@@ -76,6 +76,16 @@ class IndexContract(Contract):
         library.delete_index(self.name())
         library.create_index(self.name())
         assert library.get_index(self.name()).count == 0
+
+    def test_a_deleted_index_leaves_nothing_behind(self, library: VectorDBInterface) -> None:
+        """Documents that are written later get nothing of it, under any name."""
+        later = [document(str(one.id), str(one.page_content)) for one in story()]
+        for suffix in ("", "other"):
+            library.delete_index(library.index)
+            self.connect(library, self.name(suffix))
+            library.add(later)
+            assert contents(library) == contents_of(later)
+            assert library.count({"tags": {"$exists": True}}) == library.count({"tags": "sea"}) == 0
 
     def test_without_its_index_a_store_says_so(self, library: VectorDBInterface) -> None:
         """Reading and writing raise, instead of making an index by the way."""

@@ -62,6 +62,15 @@ class ThreadContract(Contract):
             assert store.get(["same"])[0].text == f"lamp of {winner}"
             store.delete_by_filter(ids=["same"])
 
+    def test_a_store_that_is_closed_leaves_nothing_behind(self, store: VectorDBInterface) -> None:
+        """Other stores get nothing of what it held, whether that lives on or not."""
+        other = self.open("other")
+        other.add(story())
+        other.close()
+        later = [document(str(one.id), one.page_content) for one in story()]
+        store.add(later)
+        assert contents(store) == contents_of(later)
+
     def test_threads_connect_and_close_stores_of_their_own(self) -> None:
         """Opening and closing one store leaves others alone."""
 
