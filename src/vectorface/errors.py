@@ -181,3 +181,6 @@ class UpsertInterrupted(KeyboardInterrupt):
     def __init__(self, message: str, report: WriteReport) -> None:
         super().__init__(message)
         self.report = report
+
+    def __reduce__(self) -> tuple[type[UpsertInterrupted], tuple[str, WriteReport]]:
+        return type(self), (str(self), self.report)

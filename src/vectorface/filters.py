@@ -133,8 +133,7 @@ def _parse_item(key: object, value: object, at: str, depth: int) -> Filter:
         return Not(_parse_object(value, here, depth + 1))
     if key.startswith("$"):
         raise InvalidFilterError(f"{here}: {_unknown(key)} here; $and, $or and $not combine filters.")
-    _check_text(key, here)
-    return _parse_field(key, value, here, depth)
+    return _parse_field(_check_text(key, here), value, here, depth)
 
 
 def _parse_list(value: object, at: str, depth: int) -> tuple[Filter, ...]:

@@ -114,6 +114,7 @@ def test_a_writer_that_gives_too_few_vectors_writes_none_of_them() -> None:
     writer = Short()
     report = run(documents(4), writer, on_error="report")
     assert (report.failed, writer.stored) == (4, {})
+    assert {type(failure.error) for failure in report.failures} == {ValueError}
 
 
 # -- refusals of single documents -------------------------------------------------------------------------
@@ -195,6 +196,7 @@ def test_a_refusal_by_the_store_is_believed_even_if_the_document_is_there_from_b
     store.faults.before = raising_for({"d1"}, BackendError("read-only"))
     report = store.upsert_parallel(documents(4), on_error="report")
     assert ids_of(report.failures) == {"d1"}
+    assert ids_of(report.retry().failures) == {"d1"}
 
 
 def test_where_the_look_up_fails_too_the_failure_stands() -> None:

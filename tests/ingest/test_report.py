@@ -13,6 +13,7 @@ from langchain_core.documents import Document
 from tests.ingest.stand_ins import QUICK, CountingEmbedding, Faults, FaultyDB, documents, ids_of, run
 from tests.ingest.stand_ins import MemoryWriter as Writer
 from vectorface import Failure, WriteReport
+from vectorface.documents import Prepared, prepare
 from vectorface.errors import (
     BackendError,
     DuplicateDocumentError,
@@ -194,6 +195,27 @@ def test_retry_keeps_the_vectors_that_the_caller_gave() -> None:
 
 def _raise(error: Exception) -> None:
     raise error
+
+
+def test_retry_keeps_the_given_vector_of_a_document_that_was_refused_before_it_was_sent() -> None:
+    vectors = []
+
+    class Strict(Writer):
+        strict = True
+
+        def check(self, document: Prepared) -> Prepared:
+            if self.strict:
+                raise InvalidDocumentError("not now")
+            vectors.append(document.vector)
+            return document
+
+    writer = Strict()
+    given = prepare(documents(1)[0], where="it", vector={"lamp": 2.0})
+    report = run([given], writer, on_error="report")
+    assert (report.failed, report.failures[0].attempts) == (1, 0)
+    writer.strict = False
+    assert report.retry().written == 1
+    assert vectors == [{"lamp": 2.0}]
 
 
 # -- add and upsert ---------------------------------------------------------------------------------------

@@ -226,16 +226,16 @@ def test_an_error_without_retry_after_asks_for_no_wait() -> None:
 
 
 def test_a_retry_after_of_ages_does_not_overflow() -> None:
-    store = FaultyDB(faults=Faults(before=failing(1, TransientError("busy", retry_after=1e30))))
-    report = store.upsert_parallel(documents(1), retry=QUICK, on_error="report", cancel=_set_after(0.15))
-    assert (report.stopped, report.failed) == ("cancelled", 1)
+    cancel = threading.Event()
+
+    def busy(_: Sequence[str]) -> None:
+        threading.Timer(0.1, cancel.set).start()
+        raise TransientError("busy", retry_after=1e30)
+
+    store = FaultyDB(faults=Faults(before=busy))
+    report = store.upsert_parallel(documents(1), retry=QUICK, on_error="report", cancel=cancel)
+    assert (report.stopped, report.failed, store.meter.calls) == ("cancelled", 1, 1)
     assert isinstance(report.failures[0].error, TransientError)
-
-
-def _set_after(seconds: float) -> Any:
-    event = threading.Event()
-    threading.Timer(seconds, event.set).start()
-    return event
 
 
 @pytest.mark.parametrize("wrong", [{"attempts": 0}, {"initial": -1}, {"maximum": -0.1}, {"jitter": -1}])

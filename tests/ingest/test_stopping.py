@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -16,6 +17,7 @@ from vectorface import RetryPolicy
 from vectorface.errors import BackendError, PartialWriteError, SourceError, TransientError
 from vectorface.ingest.account import Progress
 from vectorface.ingest.writer import Limits
+from vectorface.records import Vector
 
 
 def refuse_everything(ids: Sequence[str]) -> dict[str, Exception]:
@@ -139,6 +141,40 @@ def test_documents_that_were_tried_before_the_cancel_are_failures_and_the_others
     assert report.failed + report.not_reached == report.total
 
 
+def test_a_batch_that_was_about_to_be_halved_when_the_cancel_came_keeps_its_error() -> None:
+    cancel = threading.Event()
+
+    def refuse_after_the_cancel(ids: Sequence[str]) -> None:
+        cancel.set()
+        time.sleep(0.5)
+        raise BackendError(ids)
+
+    writer = MemoryWriter(faults=Faults(before=refuse_after_the_cancel))
+    report = run(documents(4), writer, batch_size=4, cancel=cancel, on_error="report")
+    assert [type(failure.error) for failure in report.failures] == [BackendError] * 4
+    assert {failure.attempts for failure in report.failures} == {1}
+    assert report.not_reached == 0
+
+
+def test_what_waits_for_its_turn_when_a_cancel_comes_is_neither_embedded_nor_written() -> None:
+    cancel = threading.Event()
+
+    class Slow(MemoryWriter):
+        embedded = 0
+
+        def encode(self, texts: Sequence[str]) -> Sequence[Vector]:
+            self.embedded += 1
+            time.sleep(0.05)  # until three others wait
+            cancel.set()
+            time.sleep(0.5)
+            return super().encode(texts)
+
+    writer = Slow()
+    report = run(documents(40), writer, encoders=1, max_workers=4, cancel=cancel)
+    assert (writer.embedded, report.written, writer.stored) == (1, 0, {})
+    assert report.not_reached == report.total > 0
+
+
 def test_a_cancel_is_not_taken_for_a_failure() -> None:
     cancel = threading.Event()
     cancel_on_the_first = Faults(before=lambda _: cancel.set())
@@ -173,6 +209,23 @@ def test_an_input_that_raises_leaves_a_true_report_and_its_error_as_the_cause() 
     assert (report.total, report.stopped, report.written) == (50, "source_error", store.count())
     assert report.retry().written == report.not_reached
     assert store.count() == 50
+
+
+def test_an_exit_from_within_the_input_passes_through_and_waits_for_no_retries() -> None:
+    def busy(ids: Sequence[str]) -> None:
+        begun.set()
+        raise TransientError(f"{len(ids)} are too many", retry_after=60)
+
+    def source() -> Iterator[Document]:
+        yield from documents(20)
+        begun.wait(5)
+        sys.exit(3)
+
+    begun = threading.Event()
+    start = time.perf_counter()
+    with pytest.raises(SystemExit):
+        run(source(), MemoryWriter(faults=Faults(before=busy)))
+    assert time.perf_counter() - start < 10
 
 
 def test_an_input_that_cannot_even_be_begun_is_reported_like_one_that_raises() -> None:

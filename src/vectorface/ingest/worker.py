@@ -157,7 +157,6 @@ def _split_unchanged(
     known: dict[str, Stamp] = {}
 
     def look_up(documents: Sequence[Prepared]) -> Mapping[str, Exception]:
-        job.control.check()
         known.update(job.writer.stored_stamps([document.id for document in documents]))
         return {}
 

@@ -161,10 +161,9 @@ def _book(documents: Sequence[Document], rule: Rule, *, split: bool) -> Book:
 def _declared_offsets(pieces: Sequence[Piece]) -> OffsetMap:
     """Take the documents' own ``start_index`` where most have one that fits.
 
-    LangChain looks for each chunk behind the one before, so for a repeated chunk it can be too early, or -1.
+    LangChain looks for each chunk behind the one before, so for a repeated chunk it can be too early, or -1;
+    and the chunks of each page count from the beginning of that page.
     """
-    if len(runs_of(pieces)) > 1:
-        return OffsetMap()  # each page counts from its own beginning
     fitting: list[tuple[int, int]] = []
     for piece in pieces:
         index = start_index(piece.document)

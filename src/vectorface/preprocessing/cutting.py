@@ -28,6 +28,7 @@ _LEVELS: Final = (
     re.compile(r"\n\s*"),
     re.compile(r"\s+"),
 )
+_INK: Final = re.compile(r"\S")
 _OPENING: Final = 32  # characters of a unit that make its rank
 
 
@@ -49,7 +50,9 @@ def cut(text: str, start: int, body: int, end: int, *, limit: int) -> list[Span]
         >>> cut("One. Two. Three. Four.", 0, 0, 22, limit=12)
         [(0, 9), (10, 22)]
     """
-    return list(_joined(_Cutter(text=text, body=body, limit=limit).cut(start, end, level=0), limit))
+    first_words = _INK.search(text, body, end)
+    cutter = _Cutter(text=text, body=first_words.start() if first_words else end, limit=limit)
+    return list(_joined(cutter.cut(start, end, level=0), limit))
 
 
 def _joined(spans: Iterable[Span], limit: int) -> Iterator[Span]:
@@ -67,7 +70,7 @@ def _joined(spans: Iterable[Span], limit: int) -> Iterator[Span]:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Cutter:
     text: str
-    body: int
+    body: int  # where the words after the heading begin; no border is set from the heading up to here
     limit: int
 
     def cut(self, start: int, end: int, *, level: int) -> Iterator[Span]:

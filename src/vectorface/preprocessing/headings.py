@@ -105,6 +105,8 @@ def _with_titles(text: str, chapters: Sequence[Candidate]) -> list[Heading]:
 
 
 def _with_title(text: str, chapter: Candidate, stop: int) -> Heading:
+    if chapter.end > stop:  # the next heading stands in the same line
+        return Heading(start=chapter.start, end=chapter.marker, number=chapter.number)
     heading = Heading(start=chapter.start, end=chapter.end, number=chapter.number, title=chapter.title)
     below = None if chapter.title else title_below(text, chapter.end, stop)
     return heading if below is None else replace(heading, title=below[0], end=below[1])

@@ -14,6 +14,7 @@ from vectorface.preprocessing.rules import Rule
 
 _UNSTRIPPED_SHARE: Final = 0.1
 _FULL_SHARE: Final = 0.8
+_FEWEST_FULL: Final = 2
 _FIXED_SHARE: Final = 0.4
 _LONGEST_LINE: Final = 120
 _LONGEST_TITLE_END: Final = 60
@@ -55,14 +56,20 @@ class Joints:
             split=split,
             exact=split and sum(bare) > _UNSTRIPPED_SHARE * len(bare),
             fixed=sum(longest) > _FIXED_SHARE * len(longest) > 1,
-            by_words=sum(full) > _FULL_SHARE * len(full),
+            by_words=sum(full) > max(_FEWEST_FULL, _FULL_SHARE * len(full)),
         )
 
-    def between(self, before: str, after: str) -> str:
-        """Return what to put between two texts, neither of them empty."""
+    def between(self, before: str, after: str, *, last: bool) -> str:
+        """Return what to put between two texts, neither of them empty.
+
+        Args:
+            before: A text.
+            after: The text after it.
+            last: Whether none comes after that.
+        """
         if self.exact or before[-1].isspace() or after[0].isspace():
             return ""
-        if self.fixed and len(before) == len(after) == self.limit:
+        if self.fixed and len(before) == self.limit and (last or len(after) == self.limit):
             return ""
         tail, head = _last_line(before), after[:_LONGEST_LINE].partition("\n")[0]
         whole = self._completing(tail, head)
@@ -75,8 +82,8 @@ class Joints:
         alone = self.rule.mark(head).clarity
         for joint in (" ", "") if _could_be_one_word(tail, head) else (" ",):
             mark = self.rule.mark(tail + joint + head)
-            clearer = mark.clarity > alone or (self.fixed and not joint and mark.clarity == alone)
-            if clearer and mark.end > len(tail) + len(joint):
+            as_clear = mark.clarity == alone and (tail.endswith("[") or (self.fixed and not joint))
+            if (mark.clarity > alone or as_clear) and mark.end > len(tail) + len(joint):
                 return joint
         return None
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
+from heapq import nlargest
 from itertools import pairwise
 
 from vectorface.preprocessing.styles import MEDIUM, STRONG, Candidate
@@ -25,6 +26,7 @@ _SUMMARY_SHARE = (
 )
 _SAME_NUMBERS = 0.8
 _SURE = 0.9
+_CONTENDERS = 5
 
 
 def select_chapters(text: str, candidates: Sequence[Candidate]) -> Run:
@@ -46,8 +48,9 @@ def select_chapters(text: str, candidates: Sequence[Candidate]) -> Run:
     """
     families = _by_family(_without_lists(text, candidates))
     runs = [run for family in families.values() if (run := _run_of(family))]
-    best = max(runs, key=_score, default=[])
-    return _continued(best, families)
+    contenders = nlargest(_CONTENDERS, runs, key=_score)
+    clear = [run for run in contenders if not any(_summarizes(run, other) for other in contenders)]
+    return _continued((clear or [[]])[0], families)
 
 
 def _by_family(candidates: Iterable[Candidate]) -> dict[str, Run]:
@@ -76,7 +79,8 @@ def _without_lists(text: str, candidates: Sequence[Candidate]) -> Run:
 def _stretches(text: str, family: Run) -> list[Run]:
     stretches: list[Run] = [[family[0]]]
     for before, after in pairwise(family):
-        if before.number < after.number and not text[before.end : after.start].strip():
+        end = before.end if before.end <= after.start else before.marker
+        if before.number < after.number and not text[end : after.start].strip():
             stretches[-1].append(after)
         else:
             stretches.append([after])
@@ -174,7 +178,7 @@ def _without_summary(parts: list[Run]) -> list[Run]:
 
 def _summarizes(part: Run, other: Run) -> bool:
     shared = {candidate.number for candidate in part} & {candidate.number for candidate in other}
-    if not other or len(part) == 1 or len(shared) < _SAME_NUMBERS * len(part):
+    if not other or part is other or len(part) == 1 or len(shared) < _SAME_NUMBERS * len(part):
         return False
     return _extent(part) / len(part) < _SUMMARY_SHARE * _extent(other) / len(other)
 

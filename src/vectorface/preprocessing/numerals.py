@@ -94,7 +94,7 @@ def _spelled(words: Collection[str]) -> str:
 #: A number written out in English, up to the hundreds.
 ENGLISH: Final = _spelled(f"{_CARDINALS} {_ORDINALS} {_TENS} {_TENTHS} hundred hundredth".split())
 #: Arabic, roman or spelled out, as it stands after a word like "Chapter".
-NUMBER: Final = rf"(?:\d{{1,4}}(?!\d)|{ROMAN}|{_spelled(list(_WORDS))})"
+NUMBER: Final = rf"(?:\d{{1,4}}(?!\d)|{_spelled(list(_WORDS))}|{ROMAN})"
 #: Digits or Chinese numerals, as they stand in ``第N章``.
 CHINESE: Final = rf"[\d{''.join(_CHINESE_DIGITS)}{''.join(_CHINESE_UNITS)}]{{1,9}}"
 
@@ -117,10 +117,10 @@ def parse_number(text: str) -> int | None:
     text = text.strip()
     if text.isdecimal():
         return int(text) if len(text) <= _MOST_DIGITS else None
-    if _ROMAN_ONLY.fullmatch(text.upper()):
-        return _parse_roman(text.upper())
-    parsed = _parse_words(text.casefold())
-    return parsed if parsed is not None else _parse_chinese(text)
+    spelled = _parse_words(text.casefold())  # before roman: dix is ten, not 509
+    if spelled is not None:
+        return spelled
+    return _parse_roman(text.upper()) if _ROMAN_ONLY.fullmatch(text.upper()) else _parse_chinese(text)
 
 
 def _parse_roman(text: str) -> int:

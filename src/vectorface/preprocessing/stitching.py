@@ -51,7 +51,9 @@ def stitch(documents: Sequence[Document], rule: Rule, *, split: bool) -> tuple[s
     pieces: list[Piece] = []
     end = 0
     for index, (document, overlap) in enumerate(zip(documents, overlaps, strict=False)):
-        joint = joints.between(texts[index - 1], texts[index]) if index and not overlap else ""
+        joint = ""
+        if index and not overlap:
+            joint = joints.between(texts[index - 1], texts[index], last=index == len(texts) - 1)
         start = end + len(joint) - overlap
         end = start + len(texts[index])
         parts += [joint, texts[index][overlap:]]

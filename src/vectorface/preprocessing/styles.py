@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
-from vectorface.preprocessing.lines import LONGEST_LINE, Line
+from vectorface.preprocessing.lines import LONGEST_LINE, Line, Rest
 from vectorface.preprocessing.numerals import CHINESE, ENGLISH, NUMBER, ROMAN, parse_number
 from vectorface.preprocessing.punctuation import DECORATION, PAUSES, WIDE_STOPS, WORD_GOES_ON
 
@@ -84,10 +84,20 @@ def find_candidates(text: str) -> list[Candidate]:
         >>> [(found.family, found.number, found.title) for found in find_candidates("CHAPTER IV. The Lamp")]
         [('chapter', 4, 'The Lamp')]
     """
-    return list(_iter_candidates(text))
+    found = [*_at_line_starts(text), *_within_lines(text)]
+    return sorted(found, key=lambda candidate: candidate.start)
 
 
-def _iter_candidates(text: str) -> Iterator[Candidate]:
+def _within_lines(text: str) -> Iterator[Candidate]:
+    """Find ``[ Chapter N ]`` where line ends became blanks; a mention has no blanks inside its brackets."""
+    for match in _BRACKETED.finditer(text):
+        rest = Rest(title="", marked=True, closing=0)
+        found = _candidate(match, Line(text, *match.span()), rest, "chapter", STRONG, weight=_BROKEN_WEIGHT)
+        if found:
+            yield replace(found, start=match.start())
+
+
+def _at_line_starts(text: str) -> Iterator[Candidate]:
     for first in _FIRST_WORD.finditer(text):
         for pattern, read in _STYLES:
             match = pattern.match(text, first.start("words"))
@@ -107,8 +117,9 @@ def _read_chapter(match: re.Match[str], line: Line) -> Candidate | None:
     weight = _BROKEN_WEIGHT if broken or run_in else 1.0
     if line.text[match.end() : line.end].strip() == ".":
         weight -= _FULL_STOP_COST
-    title = "" if run_in else rest.title
-    return _candidate(match, line, rest.closing, title, family="chapter", tier=STRONG, weight=weight)
+    if run_in:
+        rest = replace(rest, title="")
+    return _candidate(match, line, rest, "chapter", STRONG, weight=weight)
 
 
 def _read_named(match: re.Match[str], line: Line) -> Candidate | None:
@@ -118,7 +129,7 @@ def _read_named(match: re.Match[str], line: Line) -> Candidate | None:
         return None
     if rest.title and not (rest.marked and _is_title_like(rest.title)):
         return None
-    return _candidate(match, line, rest.closing, rest.title, family=family, tier=MEDIUM)
+    return _candidate(match, line, rest, family, MEDIUM)
 
 
 def _read_roman(match: re.Match[str], line: Line) -> Candidate | None:
@@ -129,7 +140,7 @@ def _read_roman(match: re.Match[str], line: Line) -> Candidate | None:
     if not apart and not (rest.title and line.shouts):
         return None
     family = "roman" if rest.title else "roman alone"
-    return _candidate(match, line, rest.closing, rest.title, family=family, tier=WEAK)
+    return _candidate(match, line, rest, family, WEAK)
 
 
 def _read_cjk(match: re.Match[str], line: Line) -> Candidate | None:
@@ -139,9 +150,9 @@ def _read_cjk(match: re.Match[str], line: Line) -> Candidate | None:
     apart = rest.marked or not rest.title or line.text[match.end()].isspace()
     if not apart and (len(rest.title) > _LONGEST_CJK_TITLE or _CJK_SENTENCE.search(rest.title)):
         return None
-    unit, weight = match["unit"], 1.0 if apart else _BROKEN_WEIGHT
+    unit, weight = match["unit"], 1.0 if apart or line.follows_blank_line else _BROKEN_WEIGHT
     tier = STRONG if unit in "章回話话장" else MEDIUM
-    return _candidate(match, line, rest.closing, rest.title, family=unit, tier=tier, weight=weight)
+    return _candidate(match, line, rest, unit, tier, weight=weight)
 
 
 def _is_title_like(title: str) -> bool:
@@ -150,24 +161,17 @@ def _is_title_like(title: str) -> bool:
 
 
 def _candidate(
-    match: re.Match[str],
-    line: Line,
-    closing: int,
-    title: str,
-    *,
-    family: str,
-    tier: float,
-    weight: float = 1.0,
+    match: re.Match[str], line: Line, rest: Rest, family: str, tier: float, *, weight: float = 1.0
 ) -> Candidate | None:
     number = parse_number(match["number"])
     if number is None:
         return None
     return Candidate(
         start=line.start - len(line.opening),
-        marker=match.end() + closing,
+        marker=match.end() + rest.closing,
         end=line.end,
         number=number,
-        title=title or None,
+        title=rest.title or None,
         family=family,
         tier=tier,
         weight=weight,
@@ -179,9 +183,15 @@ def _style(pattern: str) -> re.Pattern[str]:
 
 
 _Reader = Callable[[re.Match[str], Line], Candidate | None]
+_BRACKETED: Final = re.compile(
+    rf"(?<=\S[ \t])\[[ \t](?i:(?:{CHAPTER_WORDS})[ \t]+(?P<number>{NUMBER}))[ \t]\]"
+)
 _STYLES: Final[tuple[tuple[re.Pattern[str], _Reader], ...]] = (
     (_style(rf"(?i:(?:{CHAPTER_WORDS})\b\.?[ \t]+(?:the[ \t]+)?(?P<number>{NUMBER}))"), _read_chapter),
-    (_style(rf"(?P<number>[^\W_]+(?:-[^\W_]+)?)[.ºª]?[ \t]+(?i:{CHAPTER_WORDS})\b"), _read_chapter),
+    (
+        _style(rf"(?i:the[ \t]+)?(?P<number>[^\W_]+(?:-[^\W_]+)?)[.ºª]?[ \t]+(?i:{CHAPTER_WORDS})\b"),
+        _read_chapter,
+    ),
     (_style(rf"(?P<word>[^\W\d_]{{3,20}})[ \t]+(?P<number>\d{{1,4}}|{ROMAN}|{ENGLISH})"), _read_named),
     (_style(rf"(?P<number>{ROMAN})"), _read_roman),
     (re.compile(rf"第[ \t]*(?P<number>{CHINESE})[ \t]*(?P<unit>[章回話话節节部卷篇集幕])"), _read_cjk),

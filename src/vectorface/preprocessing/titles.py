@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from vectorface.preprocessing.punctuation import CLOSING, FULL_STOPS, PAUSES, SPEECH, WIDE_STOPS
+from vectorface.preprocessing.punctuation import CLOSING, FULL_STOPS, PAUSES, SPEECH, WIDE_STOPS, WORD_GOES_ON
 
 _LINE: Final = re.compile(r"[^\n]*[^\s][^\n]*")
 _LONGEST: Final = 80
 _LONGEST_SUBTITLE: Final = 120
 _LONGEST_CJK: Final = 20
 _MOST_BLANK_LINES: Final = 2
-_LIGHT: Final = 3  # the, of, and
+_LIGHT: Final = 3
+_WORD: Final = re.compile(rf"[^\W\d_](?:-|{WORD_GOES_ON})*")
 _SPEECH: Final = re.compile(f"[{SPEECH}]")
 _SENTENCE_END: Final = re.compile(rf"[{FULL_STOPS}{WIDE_STOPS}{PAUSES}][{CLOSING}]*$")
 _HAN: Final = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
@@ -39,15 +40,17 @@ def title_below(text: str, start: int, stop: int) -> tuple[str, int] | None:
         ('The Lamp', 19)
     """
     line = _LINE.search(text, start, stop)
-    if line is None or text.count("\n", start, line.start()) > _MOST_BLANK_LINES + 1:
+    line_ends = text.count("\n", start, line.start()) if line else 0
+    if line is None or not 1 <= line_ends <= _MOST_BLANK_LINES + 1:
         return None
     below = _LINE.search(text, line.end(), stop)
     if below is None:
         return None
+    if line.group().startswith("#") and f"\n{line.group().split()[0]} " in text[line.end() : stop]:
+        return None  # the first of several sections
     words = line.group().strip(_DECORATION)
     apart = text.count("\n", line.end(), below.start()) > 1
-    adjoining = text.count("\n", start, line.start()) == 1
-    if adjoining and _is_subtitle(words):
+    if line_ends == 1 and _is_subtitle(words):
         return words.removeprefix("- "), line.end()
     if not _is_title(words, apart=apart):
         return None
@@ -76,9 +79,9 @@ def _is_title(words: str, *, apart: bool) -> bool:
 
 
 def _is_capitalized(words: str) -> bool:
-    """Say whether every word of weight begins with a capital, and there are two words at least."""
-    weighty = [word for word in re.findall(r"[^\W\d_]+", words) if len(word) > _LIGHT]
-    return len(weighty) > 1 and not any(word[0].islower() for word in weighty)
+    """Say whether two words at least begin with a capital, and all others are as light as "of the"."""
+    small = [word for word in _WORD.findall(words) if word[0].islower()]
+    return len(_WORD.findall(words)) > len(small) + 1 and not any(len(word) > _LIGHT for word in small)
 
 
 def _with_capitals_below(words: str, end: int, below: re.Match[str], *, apart: bool) -> tuple[str, int]:

@@ -92,10 +92,10 @@ def decode(native: Mapping[str, Any] | None) -> tuple[Metadata, str | None]:
         return {}, None
     about = _read_exact(native.get(EXACT))
     metadata: Metadata = {key: value for key, value in native.items() if not key.startswith(PREFIX)}
-    exact = about.get("exact")
-    if exact:
+    exact, stamp = about.get("exact"), about.get("stamp")
+    if isinstance(exact, dict):
         _restore(metadata, exact, native)
-    return metadata, about.get("stamp")
+    return metadata, stamp if isinstance(stamp, str) else None
 
 
 def _restore(metadata: Metadata, exact: Metadata, native: Mapping[str, Any]) -> None:
@@ -115,7 +115,7 @@ def _read_exact(text: object) -> Mapping[str, Any]:
         return {}
     try:
         about = loads(text)
-    except ValueError:  # somebody else's value under our key: nothing we wrote
+    except (ValueError, TypeError):  # somebody else's value under our key: nothing we wrote
         return {}
     return about if isinstance(about, dict) else {}
 

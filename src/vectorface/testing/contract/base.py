@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import pytest
 from langchain_core.documents import Document
 
-from vectorface.errors import NotConnectedError
+from vectorface.errors import NotConnectedError, VectorfaceError
 from vectorface.metadata import dumps
 from vectorface.testing.embeddings import WordEmbeddings
 from vectorface.testing.strategies import COMMON_WORD
@@ -58,6 +59,30 @@ def contents(store: VectorDBInterface) -> dict[str, tuple[str, str]]:
 def contents_of(documents: Iterable[Document]) -> dict[str, tuple[str, str]]:
     """Return what :func:`contents` shows of a store that holds these documents."""
     return {str(one.id): (one.page_content, dumps(one.metadata)) for one in documents}
+
+
+def assert_refused(
+    calls: Mapping[str, Callable[[], object]], error: type[VectorfaceError], says: str = ""
+) -> None:
+    """Check that each call raises exactly this error with a message that holds ``says``.
+
+    Args:
+        calls: What must be refused, by a name for the message.
+        error: The error, not one derived from it.
+        says: A regular expression.
+    """
+    problems = {name: _problem(call, error, says) for name, call in calls.items()}
+    assert not {name: problem for name, problem in problems.items() if problem}
+
+
+def _problem(call: Callable[[], object], error: type[VectorfaceError], says: str) -> str | None:
+    try:
+        call()
+    except Exception as caught:  # noqa: BLE001 - whatever it is, the test shows it
+        if type(caught) is not error:
+            return f"raised {caught!r}, not {error.__name__}"
+        return None if re.search(says, str(caught), re.DOTALL) else f"says {str(caught)!r}, not {says!r}"
+    return "was not refused"
 
 
 class Contract:

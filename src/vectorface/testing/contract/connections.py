@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from vectorface.errors import IndexNotFoundError, InvalidIndexNameError, NotConnectedError
-from vectorface.testing.contract.base import Contract, contents, contents_of, document, story
+from vectorface.testing.contract.base import Contract, assert_refused, contents, contents_of, document, story
 
 if TYPE_CHECKING:
     from vectorface.interface import VectorDBInterface
@@ -38,18 +39,17 @@ USES: dict[str, Callable[[VectorDBInterface], Any]] = {
 class ConnectionContract(Contract):
     """A store is opened as often as you like, and says so when it is not open."""
 
-    @pytest.mark.parametrize("use", USES.values(), ids=USES)
-    def test_before_connect_every_use_says_so(self, use: Callable[[VectorDBInterface], Any]) -> None:
+    def test_before_connect_every_use_says_so(self) -> None:
         """Nothing but a ``NotConnectedError`` comes of a store that was never connected."""
-        with pytest.raises(NotConnectedError, match=r"connect\(\)"):
-            use(self.unconnected())
+        store = self.unconnected()
+        uses = {name: partial(use, store) for name, use in USES.items()}
+        assert_refused(uses, NotConnectedError, r"connect\(\)")
 
     def test_after_close_every_use_says_so(self, store: VectorDBInterface) -> None:
         """Nothing but a ``NotConnectedError`` comes of a store that was closed."""
         store.close()
-        for use in USES.values():
-            with pytest.raises(NotConnectedError, match=r"connect\(\)"):
-                use(store)
+        uses = {name: partial(use, store) for name, use in USES.items()}
+        assert_refused(uses, NotConnectedError, r"connect\(\)")
 
     def test_connect_returns_the_store(self) -> None:
         """``connect`` can be chained to the constructor."""

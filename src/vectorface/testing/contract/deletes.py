@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
 from vectorface.errors import DeleteGuardError, InvalidFilterError
-from vectorface.testing.contract.base import Contract, contents, contents_of, document, ids_of, story
+from vectorface.testing.contract.base import (
+    Contract,
+    assert_refused,
+    contents,
+    contents_of,
+    document,
+    ids_of,
+    story,
+)
 
 if TYPE_CHECKING:
     from vectorface.interface import VectorDBInterface
@@ -71,30 +78,35 @@ class DeleteContract(Contract):
         assert library.delete_by_filter({"place": "sea"}, expect=2, max_delete=2).deleted == 2
         assert library.delete_by_filter({"place": "sea"}, expect=0, max_delete=0).deleted == 0
 
-    @pytest.mark.parametrize("guard", [{"expect": 3}, {"expect": 1}, {"expect": 0}, {"max_delete": 1}])
-    @pytest.mark.parametrize("options", [{}, {"dry_run": True}], ids=["real", "dry"])
-    def test_a_guard_that_does_not_hold_stops_the_delete(
-        self, library: VectorDBInterface, guard: dict[str, Any], options: dict[str, Any]
-    ) -> None:
+    def test_a_guard_that_does_not_hold_stops_the_delete(self, library: VectorDBInterface) -> None:
         """Nothing is deleted, and the message says how many match; a dry run is guarded too."""
-        with pytest.raises(DeleteGuardError, match=r"2 documents match.*nothing was deleted.*dry_run=True"):
-            library.delete_by_filter({"place": "sea"}, **guard, **options)
+        delete = partial(library.delete_by_filter, {"place": "sea"})
+        calls = {
+            "one more": partial(delete, expect=3),
+            "one less": partial(delete, expect=1),
+            "none": partial(delete, expect=0),
+            "too many": partial(delete, max_delete=1),
+            "any is too many": partial(delete, max_delete=0),
+            "dry run": partial(delete, max_delete=1, dry_run=True),
+            "both": partial(delete, expect=2, max_delete=1),
+        }
+        assert_refused(calls, DeleteGuardError, "2 documents match.*nothing was deleted.*dry_run=True")
         assert contents(library) == contents_of(story())
 
-    @pytest.mark.parametrize("filter", SAY_NOTHING, ids=str)
-    @pytest.mark.parametrize("options", [{}, {"dry_run": True}, {"ids": ["dusk"]}, {"expect": 6}], ids=str)
-    def test_a_filter_that_says_nothing_is_refused(
-        self, library: VectorDBInterface, filter: dict[str, Any], options: dict[str, Any]
-    ) -> None:
+    def test_a_filter_that_says_nothing_is_refused(self, library: VectorDBInterface) -> None:
         """An empty filter, however it is wrapped, is a mistake and not a wish to delete everything."""
-        with pytest.raises(InvalidFilterError, match="delete_index"):
-            library.delete_by_filter(filter, **options)
+        more: tuple[dict[str, Any], ...] = ({}, {"dry_run": True}, {"ids": ["dusk"]}, {"expect": 6})
+        calls = {
+            f"{spec} {options}": partial(library.delete_by_filter, spec, **options)
+            for spec in SAY_NOTHING
+            for options in more
+        }
+        assert_refused(calls, InvalidFilterError, "delete_index")
         assert library.count() == len(story())
 
     def test_neither_filter_nor_ids_is_refused(self, library: VectorDBInterface) -> None:
         """The message names what deletes everything."""
-        with pytest.raises(InvalidFilterError, match="delete_index"):
-            library.delete_by_filter()
+        assert_refused({"nothing": library.delete_by_filter}, InvalidFilterError, "delete_index")
         assert library.count() == len(story())
 
     def test_thousands_are_deleted_in_one_call(self, store: VectorDBInterface) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
-from vectorface.filters import matches, parse
+from vectorface.filters import constant, matches, parse
 from vectorface.metadata import dumps
 from vectorface.testing import strategies
 from vectorface.testing.contract.base import Contract, document, ids_of
@@ -116,7 +116,7 @@ class FilterContract(Contract):
         filter_examples: How many sets of documents are generated; each is asked 100 filters.
     """
 
-    filter_examples: ClassVar[int] = 8
+    filter_examples: ClassVar[int] = 6
 
     def test_the_language_line_by_line(self, store: VectorDBInterface) -> None:
         """Each filter of the table finds what it says."""
@@ -169,8 +169,7 @@ class FilterContract(Contract):
         ]
         store.add(given)
         assert_agrees(store, given, {"n": {"$in": list(range(size))}})
-        assert_agrees(store, given, {"n": {"$nin": list(range(size))}})
-        assert_agrees(store, given, {"n": {"$in": [f"{n}" for n in range(size)]}})
+        assert_agrees(store, given, {"n": {"$nin": [f"{n}" for n in range(size)]}})
 
     def test_a_filter_may_be_wide(self, store: VectorDBInterface) -> None:
         """Hundreds of parts, combined in either way."""
@@ -217,7 +216,7 @@ def _differences(
         "get": set(ids_of(store.get(filter=spec))),
         "query": set(ids_of(store.query(strategies.COMMON_WORD, k=len(documents), filter=spec))),
     }
-    if expected and len(expected) < len(documents):  # what matches everything by its form is refused
+    if constant(parsed) is not True:  # what matches everything by its form is refused
         ways["delete"] = set(store.delete_by_filter(spec, dry_run=True).ids)
     wrong = [
         f"{way} {verb} {one.id}: {dumps(one.metadata)}"

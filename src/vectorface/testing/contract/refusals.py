@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from vectorface.errors import (
     InvalidQueryError,
     VectorfaceError,
 )
-from vectorface.testing.contract.base import Contract, contents, contents_of, document, story
+from vectorface.testing.contract.base import Contract, assert_refused, contents, contents_of, document, story
 
 if TYPE_CHECKING:
     from langchain_core.documents import Document
@@ -292,35 +293,39 @@ BAD_CALLS: Mapping[str, Refusal] = {
 class RefusalContract(Contract):
     """Wrong input raises the right error with a message that helps, and leaves the store as it was."""
 
-    @pytest.mark.parametrize("bad", BAD_DOCUMENTS.values(), ids=BAD_DOCUMENTS)
-    def test_a_bad_document_stops_the_whole_call(self, library: VectorDBInterface, bad: BadDocument) -> None:
-        """Good documents beside it are not written either; ``upsert_parallel`` alone writes them."""
-        before = contents(library)
-        for write in (library.add, library.upsert):
-            with pytest.raises(bad.error, match=f"(?s){bad.says}") as caught:
-                write([document("good"), bad.make()])
-            assert type(caught.value) is bad.error
-            assert contents(library) == before
-        report = library.upsert_parallel([document("good"), bad.make()], on_error="report")
-        [failure] = report.failures
-        assert type(failure.error) is bad.error
-        assert (report.written, library.count()) == (1, len(before) + 1)
+    def test_a_bad_document_stops_the_whole_call(self, library: VectorDBInterface) -> None:
+        """Good documents beside it are not written either."""
+        for name, bad in BAD_DOCUMENTS.items():
+            given = [document("good"), bad.make()]
+            calls = {
+                f"add {name}": partial(library.add, given),
+                f"upsert {name}": partial(library.upsert, given),
+            }
+            assert_refused(calls, bad.error, bad.says)
+        assert contents(library) == contents_of(story())
+
+    def test_bad_documents_are_failures_of_a_bulk_write(self, library: VectorDBInterface) -> None:
+        """``upsert_parallel`` writes the good ones, and reports the others with the same errors."""
+        given = [document("first"), *(bad.make() for bad in BAD_DOCUMENTS.values()), document("last")]
+        report = library.upsert_parallel(given, on_error="report")
+        errors = {
+            name: type(failure.error) for name, failure in zip(BAD_DOCUMENTS, report.failures, strict=True)
+        }
+        assert errors == {name: bad.error for name, bad in BAD_DOCUMENTS.items()}
+        assert contents(library) == contents_of([*story(), document("first"), document("last")])
 
     def test_a_bad_filter_is_refused_with_the_path_to_the_fault(self, library: VectorDBInterface) -> None:
         """By every method that takes one, before anything is written or deleted."""
-        for spec, says in BAD_FILTERS.values():
-            for use in FILTER_USES.values():
-                with pytest.raises(InvalidFilterError, match=f"(?s){says}"):
-                    use(library, spec)
+        for name, (spec, says) in BAD_FILTERS.items():
+            calls = {f"{use}: {name}": partial(call, library, spec) for use, call in FILTER_USES.items()}
+            assert_refused(calls, InvalidFilterError, says)
         assert contents(library) == contents_of(story())
 
-    @pytest.mark.parametrize("bad", BAD_CALLS.values(), ids=BAD_CALLS)
-    def test_a_bad_call_is_refused(self, library: VectorDBInterface, bad: Refusal) -> None:
+    def test_a_bad_call_is_refused(self, library: VectorDBInterface) -> None:
         """With the error of its kind, and nothing is changed."""
-        with pytest.raises(bad.error, match=f"(?s){bad.says}") as caught:
-            bad.call(library)
-        assert type(caught.value) is bad.error
-        assert contents(library) == contents_of(story())
+        for name, bad in BAD_CALLS.items():
+            assert_refused({name: partial(bad.call, library)}, bad.error, bad.says)
+            assert contents(library) == contents_of(story()), name
 
     def test_unknown_options_are_refused(self, library: VectorDBInterface) -> None:
         """A typing error in an option does not pass silently."""

@@ -1,0 +1,313 @@
+"""How a store is opened: arguments, URLs, and what does not fit together."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import chromadb
+import pytest
+from langchain_core.documents import Document
+
+import vectorface
+from tests.chroma.conftest import Place, raw_client
+from tests.chroma.samples import bearing, put
+from tests.chroma_server import ChromaServer
+from vectorface import ChromaDB
+from vectorface.backends.chroma.arguments import of_url
+from vectorface.errors import (
+    BackendError,
+    ConfigurationError,
+    IndexNotFoundError,
+    InvalidIndexNameError,
+    NotConnectedError,
+)
+
+# -- arguments --------------------------------------------------------------------------------------------
+
+
+def test_the_arguments_tell_the_mode(tmp_path: Path, chroma_server: ChromaServer) -> None:
+    modes = {
+        "MemoryLink": {},
+        "DirectoryLink": {"path": tmp_path},
+        "ServerLink": {"host": chroma_server.host, "port": chroma_server.port},
+        "GivenLink": {"client": chromadb.PersistentClient(tmp_path)},
+    }
+    for link, arguments in modes.items():
+        with ChromaDB(embeddings=None).connect(**arguments) as store:  # type: ignore[arg-type]
+            assert type(store._link).__name__ == link
+            assert store.index == "vectorface"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"mode": "disk"}, "mode='disk' is unknown"),
+        ({"mode": "persistent"}, "needs path="),
+        ({"path": ""}, "path='' is empty"),
+        ({"path": "~nobody_of_that_name/x"}, "path='~nobody_of_that_name/x'"),
+        ({"mode": "memory", "path": "x"}, "path= belongs to mode='persistent', not to mode='memory'"),
+        ({"mode": "server", "path": "x"}, "path= belongs to mode='persistent', not to mode='server'"),
+        ({"path": "x", "host": "localhost"}, "host= belongs to mode='server', not to mode='persistent'"),
+        ({"mode": "memory", "port": 8000}, "port= belongs to mode='server', not to mode='memory'"),
+        (
+            {"headers": {"x": "y"}, "ssl": True, "tenant": "t", "database": "d", "timeout": 5},
+            "ssl=, headers=, tenant=, database=, timeout= belong to mode='server'",
+        ),
+        ({"host": "http://localhost"}, "must be a name or an address, not a URL"),
+        ({"port": 0}, "port=0 must be a number from 1 to 65535"),
+        ({"port": 65536}, "port=65536"),
+        ({"host": "localhost", "timeout": 0}, "timeout=0 must be a number of seconds above 0"),
+        ({"metric": "euclid"}, "metric='euclid' is unknown"),
+    ],
+    ids=str,
+)
+def test_arguments_that_do_not_fit_are_refused(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigurationError) as refusal:
+        ChromaDB(embeddings=None).connect(**arguments)
+
+    assert message in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"mode": "server"}, {"path": "x"}, {"host": "localhost"}, {"headers": {"x": "y"}}], ids=str
+)
+def test_a_client_is_all_that_is_needed(memory: Place, arguments: dict[str, Any]) -> None:
+    client = memory.connect().client
+
+    with pytest.raises(ConfigurationError, match="client= is a connection already; leave"):
+        ChromaDB(embeddings=None).connect(client=client, **arguments)
+
+
+def test_a_collection_that_is_not_there_is_made_unless_told_otherwise(place: Place) -> None:
+    with pytest.raises(IndexNotFoundError, match="There is no index 'absent'"):
+        place.connect(collection="absent", create=False)
+    with pytest.raises(InvalidIndexNameError):
+        place.connect(collection="Not For Every Backend")
+
+    assert place.connect(collection="absent").count() == 0
+
+
+# -- the life of a connection -----------------------------------------------------------------------------
+
+
+def test_connecting_again_with_the_same_arguments_does_nothing(place: Place, tmp_path: Path) -> None:
+    store = place.connect()
+    client = store.client
+    put(store, {"a": {}})
+
+    again = store.connect(collection=place.collection, **place.address)
+
+    assert again is store
+    assert store.client is client
+    assert store.count() == 1
+    if place.mode == "persistent":
+        store.connect(collection=place.collection, path=tmp_path / "." / "chroma")
+        assert store.client is client
+
+
+def test_connecting_to_another_collection_leaves_the_first(place: Place) -> None:
+    store = place.connect()
+    put(store, {"a": {}})
+
+    store.connect(**{**place.address, "collection": f"{place.collection}-2"})
+
+    assert store.index == f"{place.collection}-2"
+    assert store.get(["a"]) == []
+    put(store, {"b": {}})
+    assert [record.id for record in store.get()] == ["b"]
+
+
+def test_a_closed_store_says_so_and_can_be_opened_again(place: Place) -> None:
+    store = place.connect()
+    put(store, {"a": {}})
+    scan = store.scan()
+    store.close()
+    store.close()
+
+    with pytest.raises(NotConnectedError, match="call connect\\(\\) first"):
+        store.count()
+    with pytest.raises(NotConnectedError):
+        _ = store.client
+    with pytest.raises(NotConnectedError):
+        next(scan)
+    store.connect(collection=place.collection, **place.address)
+    assert store.count() == (0 if place.mode == "memory" else 1)
+
+
+def test_a_clients_owner_keeps_it(tmp_path: Path) -> None:
+    with raw_client(tmp_path) as client:
+        with ChromaDB(embeddings=None).connect(client=client, collection="stories") as store:
+            put(store, {"a": {}})
+            assert store.client is client
+
+        assert client.get_collection("stories", embedding_function=None).count() == 1
+
+
+def test_reprs_tell_the_collection_and_no_secrets(chroma_server: ChromaServer) -> None:
+    secret = {"Authorization": "Bearer of-bad-news"}
+    store = ChromaDB(embeddings=None)
+    assert repr(store) == "ChromaDB(not connected)"
+
+    with store.connect(
+        host=chroma_server.host, port=chroma_server.port, headers=secret, collection="stories"
+    ):
+        assert repr(store) == "ChromaDB(index='stories')"
+        assert "of-bad-news" not in repr(store._settings)
+
+
+# -- URLs -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("url", "arguments"),
+    [
+        ("chroma:", {"mode": "memory"}),
+        ("chroma:?collection=stories", {"mode": "memory", "collection": "stories"}),
+        ("chroma:data/chroma", {"path": "data/chroma"}),
+        ("chroma:./data?collection=stories", {"path": "./data", "collection": "stories"}),
+        ("chroma:~/data", {"path": "~/data"}),
+        ("chroma:/var/data", {"path": "/var/data"}),
+        ("chroma:///var/data", {"path": "/var/data"}),
+        ("chroma:C:/data", {"path": "C:/data"}),
+        ("chroma:my:data", {"path": "my:data"}),
+        ("chroma:my%20data%3F%23%25?collection=a%2Eb", {"path": "my data?#%", "collection": "a.b"}),
+        ("chroma:Bücher/data", {"path": "Bücher/data"}),
+        ("chroma+http://box", {"host": "box"}),
+        ("chroma+http://box:80/stories", {"host": "box", "port": 80, "collection": "stories"}),
+        ("chroma+http://box/?collection=stories", {"host": "box", "collection": "stories"}),
+        ("chroma+http://[::1]:80/stories", {"host": "::1", "port": 80, "collection": "stories"}),
+        ("chroma+https://box/my%2Estories", {"host": "box", "ssl": True, "collection": "my.stories"}),
+    ],
+)
+def test_urls_say_the_same_as_arguments(url: str, arguments: Mapping[str, Any]) -> None:
+    assert of_url(url) == arguments
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("chroma://box/stories", "names a host"),
+        ("chroma+http:///stories", "names no host"),
+        ("chroma+http://", "names no host"),
+        ("chroma+http://box:eighty/stories", "is malformed"),
+        ("chroma+http://box:99999/stories", "is malformed"),
+        ("chroma+http://box:0/stories", "port=0"),
+        ("chroma+http://box/stories?timeout=5", "unknown options ['timeout']"),
+        ("chroma:data?metric=l2", "unknown options ['metric']"),
+        ("chroma:data#stories", "unknown options ['#stories']"),
+        ("chroma+http://box/api/stories", "names more than a collection"),
+    ],
+)
+def test_urls_that_are_wrong_are_refused_with_the_right_form(url: str, message: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"write 'chroma:'|from 1 to 65535") as refusal:
+        ChromaDB.from_url(url, embeddings=None)
+
+    assert message in str(refusal.value)
+
+
+@pytest.mark.parametrize("url", ["chroma+http://nan:secret@box/stories", "chroma+http://nan:secret@box:no/s"])
+def test_credentials_in_a_url_are_refused_and_not_repeated(url: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"chroma\+http://…@box") as refusal:
+        ChromaDB.from_url(url, embeddings=None)
+
+    assert "secret" not in str(refusal.value)
+
+
+def test_a_url_opens_each_mode(
+    tmp_path: Path, chroma_server: ChromaServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    urls = [
+        "chroma:?collection=stories",
+        "chroma:my%20data?collection=stories",
+        f"{chroma_server.url}/stories",
+    ]
+    for url in urls:
+        with vectorface.connect(url, embeddings=None) as store:
+            assert isinstance(store, ChromaDB)
+            assert store.index == "stories"
+            store.delete_index("stories")
+    assert (tmp_path / "my data" / "chroma.sqlite3").is_file()
+
+
+# -- other processes --------------------------------------------------------------------------------------
+
+
+def test_a_store_on_disk_or_on_a_server_can_be_pickled(directory: Place, server: Place) -> None:
+    for place in (directory, server):
+        store = place.connect()
+        put(store, {"a": {}})
+
+        copy = pickle.loads(pickle.dumps(store))  # noqa: S301 - our own bytes
+
+        assert [record.id for record in copy.get()] == ["a"]
+        copy.close()
+        assert store.count() == 1
+
+
+def test_a_store_that_lives_in_one_process_cannot(memory: Place) -> None:
+    store = memory.connect()
+    with pytest.raises(ConfigurationError, match="in-memory"):
+        pickle.dumps(store)
+    with pytest.raises(ConfigurationError, match="not with client="):
+        pickle.dumps(memory.connect(client=store.client))
+    store.close()
+    with pytest.raises(ConfigurationError, match="not connected"):
+        pickle.dumps(store)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_forked_child_is_told_to_connect_for_itself_where_chroma_waits_for_ever(place: Place) -> None:
+    store = place.connect()
+    put(store, {"a": {}})
+
+    assert _said_by_child(store.count).startswith("NotConnectedError: ChromaDB(index=")
+    assert _said_by_child(store.close) == "None"
+    fresh = ChromaDB(embeddings=None)
+    in_child = _said_by_child(lambda: fresh.connect(collection=place.collection, **place.address).count())
+    assert in_child == ("0" if place.mode == "memory" else "1")
+    assert store.count() == 1
+
+
+def _said_by_child(speak: Callable[[], object]) -> str:
+    """Fork, and return what the child says."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            said = f"{speak()}"
+        except Exception as error:  # noqa: BLE001 - told to the parent
+            said = f"{type(error).__name__}: {error}"
+        os.write(writing, said.encode())
+        os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading) as pipe:
+        said = pipe.read()
+    os.waitpid(child, 0)
+    return said
+
+
+def test_what_chroma_says_is_kept_as_the_cause(memory: Place) -> None:
+    store = memory.connect()
+    put(store, {"a": {}})
+
+    with pytest.raises(BackendError, match=f"While reading collection '{store.index}': ") as error:
+        store._search([[*bearing(0), 0.0]], {}, 1, ())  # type: ignore[list-item]
+
+    assert error.value.__cause__ is not None
+    assert "dimension" in str(error.value.__cause__)
+
+
+def test_as_a_context_manager_an_unconnected_store_is_refused() -> None:
+    with pytest.raises(NotConnectedError), ChromaDB(embeddings=None):
+        pass
+
+
+def test_documents_need_an_embedding_function_or_vectors(memory: Place) -> None:
+    with pytest.raises(vectorface.errors.PartialWriteError, match="no embedding function"):
+        memory.connect().upsert([Document(page_content="a boat")])
