@@ -3,7 +3,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: help demo test check docs-outputs benchmarks clean
+.PHONY: help demo test check benchmarks clean
 
 help:
 	@echo "make demo        a story through preprocessing, Chroma and a retriever"

@@ -1,4 +1,4 @@
-"""Run every benchmark and print one table; ``--write PAGE`` puts it into a page."""
+"""Run benchmarks and print a table of each; ``--write PAGE`` puts them into a page."""
 
 from __future__ import annotations
 
@@ -23,15 +23,19 @@ These were measured on {machine}.
 """
 
 
+PARTS = {"startup": startup, "search": search, "ingest": ingest, "embedding": embedding}
+
+
 def main() -> None:
-    """Print the table; with ``--write``, also put it into a page."""
-    parser = ArgumentParser(description=__doc__)
+    """Print the tables; with ``--write``, also put them into a page."""
+    parser = ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(PARTS)}; by default all")
     parser.add_argument("--quick", action="store_true", help="fewer rounds, smaller inputs")
     parser.add_argument("--write", type=Path, help="the page to write")
     arguments = parser.parse_args()
     rows: list[Row] = []
-    for module in (startup, search, ingest, embedding):
-        measured = list(module.measure(quick=arguments.quick))
+    for part in arguments.parts or PARTS:
+        measured = list(PARTS[part].measure(quick=arguments.quick))
         print(table(measured), flush=True)
         rows += measured
     if arguments.write:

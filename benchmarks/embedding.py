@@ -44,16 +44,15 @@ def measure(*, quick: bool = False) -> list[Row]:
 
 def sample_chunks(count: int) -> list[str]:
     """Return different pieces of 100 characters of an English text."""
-    text = sample_text()
+    text = re.sub(r"\s+", " ", sample_text())
     starts = random.Random(0).sample(range(len(text) - CHUNK), count)  # noqa: S311 - not cryptography
     return [text[start : start + CHUNK] for start in starts]
 
 
 def sample_text() -> str:
-    """Return a long English text, white space made single; without real ones, a made-up one."""
+    """Return a long English text in paragraphs; without real ones, a made-up one."""
     folder = Path(os.environ.get("VECTORFACE_TEST_DATA") or Path(__file__).parents[2] / "shared" / "data")
-    text = " ".join(path.read_text("utf-8") for path in sorted(folder.glob("*.txt"))) or _made_up_text()
-    return re.sub(r"\s+", " ", text)
+    return "\n\n".join(path.read_text("utf-8") for path in sorted(folder.glob("*.txt"))) or _made_up_text()
 
 
 def sentence_transformer_folder() -> Path | None:
@@ -182,7 +181,10 @@ def _made_up_text() -> str:
         "the of and to in a was that he it his with had as for at on by keeper lamp light house rock night "
         "storm ship water window stair letter morning captain island harbour voice answered looked carried"
     )
-    return " ".join(random.Random(0).choices(words.split(), k=20_000))  # noqa: S311 - not cryptography
+    chance = random.Random(0)  # noqa: S311 - not cryptography
+    return "\n\n".join(
+        " ".join(chance.choices(words.split(), k=chance.randint(10, 120))) for _ in range(1_500)
+    )
 
 
 def main() -> None:

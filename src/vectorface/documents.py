@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
 from langchain_core.documents import Document
 
 from vectorface.errors import DuplicateDocumentError, InvalidDocumentError, InvalidIdError
@@ -233,6 +234,8 @@ def collapsed(documents: Iterable[Prepared]) -> list[Prepared]:
 
 
 def _same_vector(one: Vector | None, other: Vector | None) -> bool:
-    if one is None or other is None:
-        return one is other
-    return one == other if isinstance(one, Mapping) else list(one) == list(other)
+    if one is other:
+        return True
+    if isinstance(one, Mapping) or isinstance(other, Mapping):
+        return one == other
+    return one is not None and other is not None and np.array_equal(one, other)

@@ -12,7 +12,7 @@ import json
 import math
 from collections.abc import Mapping
 from datetime import date, datetime, timezone
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from vectorface.errors import InvalidDocumentError
 
@@ -157,7 +157,7 @@ def dumps(value: Value) -> str:
         >>> dumps({"b": 1.0, "a": date(2024, 5, 1)})
         '{"a":{"$date":"2024-05-01"},"b":1.0}'
     """
-    return json.dumps(_to_json(value), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return _ENCODER.encode(_to_json(value))
 
 
 def loads(text: str) -> Any:
@@ -167,7 +167,8 @@ def loads(text: str) -> Any:
         >>> loads('{"a":{"$date":"2024-05-01"}}')
         {'a': datetime.date(2024, 5, 1)}
     """
-    return json.loads(text, object_hook=_from_json)
+    value: Any = _DECODER.decode(text)
+    return value
 
 
 def _to_json(value: Value) -> Any:
@@ -202,3 +203,6 @@ _DECODERS: Mapping[str, Any] = {
     "$datetime": datetime.fromisoformat,
     "$object": dict,
 }
+
+_ENCODER: Final = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+_DECODER: Final = json.JSONDecoder(object_hook=_from_json)

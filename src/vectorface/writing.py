@@ -61,11 +61,8 @@ class StoreWriter:
     def __init__(self, store: Writable) -> None:
         self._store = store
         self._tag = store.encoder.tag
-
-    @property
-    def limits(self) -> Limits:
-        """What one request may hold."""
-        return self._store.limits
+        #: What one request may hold.
+        self.limits = store.limits
 
     @property
     def dimension(self) -> int | None:
@@ -81,9 +78,11 @@ class StoreWriter:
         where = f"the document {document.id[:80]!r}"
         if document.vector is not None:
             try:
-                document = replace(document, vector=self._checked(document.vector, where))
+                vector = self._checked(document.vector, where)
             except InvalidInputError as error:
                 raise InvalidDocumentError(str(error)) from None
+            if vector is not document.vector:
+                document = replace(document, vector=vector)
         size = self.limits.size(document, self.dimension)
         if size > self.limits.max_bytes:
             raise InvalidDocumentError(

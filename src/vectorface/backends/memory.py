@@ -19,7 +19,7 @@ from vectorface.interface import VectorDBInterface
 from vectorface.primitives import Entry, Fields, Removal, Selection, Stored, chunks
 from vectorface.records import IndexInfo, Metric, Vector
 
-_LIMITS: Final = Limits(max_documents=100_000, max_bytes=1 << 40, batch_documents=128, writers=1)
+_LIMITS: Final = Limits(max_documents=100_000, max_bytes=1 << 40, writers=1)
 
 
 @dataclass

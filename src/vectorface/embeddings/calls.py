@@ -92,12 +92,11 @@ def concurrency(embeddings: object) -> int | None:
     """Return how many calls at the same time pay.
 
     Returns:
-        The object's ``max_concurrency`` where that is a positive int (1 for a model on this machine,
-        which uses all cores by itself); else ``None``, and the caller decides.
+        The object's ``max_concurrency`` where that is a positive int; else ``None``, and the caller decides.
 
     >>> from vectorface.embeddings import MiniLM
     >>> concurrency(MiniLM())
-    1
+    2
     """
     own = getattr(embeddings, "max_concurrency", None)
     return own if type(own) is int and own > 0 else None

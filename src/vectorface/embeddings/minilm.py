@@ -63,8 +63,8 @@ class MiniLM(Embeddings):
     dimension: Final = DIMENSION
     #: Tokens of a text that the model reads, [CLS] and [SEP] among them, as sentence-transformers sets it.
     max_tokens: Final = 256
-    #: One call at a time pays: it uses all cores.
-    max_concurrency: Final = 1
+    #: Two calls at the same time pay: each uses all cores, and while one begins or ends the other fills them.
+    max_concurrency: Final = 2
 
     def __init__(
         self,

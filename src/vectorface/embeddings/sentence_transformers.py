@@ -47,8 +47,8 @@ class SentenceTransformerEmbeddings(Embeddings):
     SentenceTransformerEmbeddings('BAAI/bge-small-en-v1.5', normalize=True)
     """
 
-    #: One call at a time pays: it uses all cores, or the whole GPU.
-    max_concurrency: Final = 1
+    #: Two calls at the same time pay: while one waits, for a core or for the GPU, the other goes on.
+    max_concurrency: Final = 2
 
     def __init__(
         self,

@@ -157,7 +157,6 @@ class ChromaDB(VectorDBInterface):
             max_documents=self._link.max_documents if self._link else MAX_DOCUMENTS,
             max_bytes=_MAX_BYTES,
             bytes_per_number=22,
-            batch_documents=256,
             writers=self._link.writers if self._link else 1,
         )
 
