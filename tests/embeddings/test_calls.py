@@ -138,5 +138,5 @@ def test_concurrency_of_others_is_unknown() -> None:
     assert concurrency(Returns(None)) is None
 
 
-def test_one_call_of_the_default_model_uses_the_machine() -> None:
-    assert concurrency(MiniLM()) == 1
+def test_two_calls_of_the_default_model_keep_the_machine_busy() -> None:
+    assert concurrency(MiniLM()) == 2
