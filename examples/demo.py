@@ -6,19 +6,22 @@
 from __future__ import annotations
 
 import sys
+import textwrap
 import time
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 from langchain_core.documents import Document
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.runnables import RunnablePassthrough
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 import vectorface
-from quoting_model import QuotingChatModel
+from quoting_model import QuotingChatModel, quote
 
 HERE = Path(__file__).parent
 STORY = HERE / "data" / "the_lamp_at_gannet_rock.txt"
@@ -67,30 +70,28 @@ def show_chapters(chunks: list[Document]) -> None:
     console.print(table)
 
 
-def show(title: str, hits: list[vectorface.Hit]) -> None:
-    console.print(f"\n[bold cyan]{title}[/]")
-    for hit in hits:
-        text = " ".join(hit.text.split())
-        console.print(f"  [green]{hit.score:.3f}[/] chapter {hit.metadata['chapter']:>2}  {text[:76]}…")
+def show(store: vectorface.VectorDBInterface, question: str, options: str = "", **search: Any) -> None:
+    console.print(f"\n[bold cyan]{question}[/]  {options}")
+    for hit in store.query(question, **search):
+        sentence = escape(textwrap.shorten(quote(hit.text, question), 78, placeholder=" …"))
+        console.print(f"  [green]{hit.score:.3f}[/] chapter {hit.metadata['chapter']:>2}  {sentence}")
 
 
 def ask_in_plain_words(store: vectorface.VectorDBInterface) -> None:
-    question = "What was in the tin box?"
-    show(question, store.query(question, k=3))
+    show(store, "What was in the tin box?", k=3)
 
 
 def ask_within_a_chapter(store: vectorface.VectorDBInterface) -> None:
     question = "Who lit the lamp?"
-    show(f"{question}  (anywhere)", store.query(question, k=1))
-    show(f'{question}  (filter={{"chapter": 9}})', store.query(question, k=1, filter={"chapter": 9}))
-    late = {"chapter": {"$gte": 10}}
-    show(f'{question}  (filter={{"chapter": {{"$gte": 10}}}})', store.query(question, k=1, filter=late))
+    show(store, question, "anywhere", k=1)
+    show(store, question, 'filter={"chapter": 9}', k=1, filter={"chapter": 9})
+    show(store, question, 'filter={"chapter": {"$gte": 10}}', k=1, filter={"chapter": {"$gte": 10}})
 
 
 def ask_for_variety(store: vectorface.VectorDBInterface) -> None:
-    question = "Ida Bonnamy's bakery and its iron door"
-    show(f"{question}  (the nearest)", store.query(question, k=4))
-    show(f"{question}  (search_type='mmr')", store.query(question, k=4, search_type="mmr", fetch_k=12))
+    question = "Why did the ferry stop?"
+    show(store, question, "the nearest", k=4)
+    show(store, question, 'search_type="mmr": near, but different from each other', k=4, search_type="mmr")
 
 
 def ask_through_a_chain(store: vectorface.VectorDBInterface) -> None:
@@ -102,8 +103,8 @@ def ask_through_a_chain(store: vectorface.VectorDBInterface) -> None:
         | QuotingChatModel()
         | StrOutputParser()
     )
-    question = "Why did the ferry stop?"
-    console.print(f"\n[bold cyan]{question}[/]  (retriever | prompt | model | parser)")
+    question = "Where is the log of the lighthouse kept?"
+    console.print(f"\n[bold cyan]{question}[/]  retriever | prompt | model | parser")
     console.print(f"  “{chain.invoke(question)}”")
 
 
@@ -118,7 +119,7 @@ def delete_with_care(store: vectorface.VectorDBInterface) -> None:
     try:
         store.delete_by_filter({"chapter": 1}, expect=would.matched + 1)
     except vectorface.errors.DeleteGuardError as error:
-        console.print(f"  guarded: [red]{error}[/]")
+        console.print(f"  guarded: [red]{error}[/]", soft_wrap=True)
     first = store.get(filter={"chapter": 1})
     done = store.delete_by_filter({"chapter": 1}, expect=would.matched)
     console.print(f"  deleted: {done.deleted}, left: {store.count()}")

@@ -15,9 +15,11 @@ if TYPE_CHECKING:
     from langchain_core.messages import BaseMessage
 
 _WORDS = re.compile(r"[a-z']+")
-_SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
-#: Short words say nothing about what a sentence is about.
-_SHORTEST = 4
+_SENTENCE_END = re.compile(r"""(?<=[.!?])\s+|(?<=[.!?]["”])\s+|\n\n+""")
+#: Words that say nothing about what a sentence is about.
+_EMPTY = frozenset(
+    ["a", "an", "and", "did", "for", "how", "is", "it", "of", "the", "to", "was", "what", "who"]
+)
 
 
 class QuotingChatModel(SimpleChatModel):
@@ -29,9 +31,15 @@ class QuotingChatModel(SimpleChatModel):
 
     def _call(self, messages: list[BaseMessage], *_: Any, **__: Any) -> str:
         passages, _mark, question = str(messages[-1].content).rpartition("Question:")
-        sentences = _SENTENCE_END.split(" ".join(passages.split()))
-        return max(sentences, key=lambda sentence: len(_words(sentence) & _words(question)))
+        return quote(passages, question)
+
+
+def quote(text: str, question: str) -> str:
+    """Return the sentence of a text that shares the most words with a question."""
+    sentences = _SENTENCE_END.split(text)
+    best = max(sentences, key=lambda sentence: len(_words(sentence) & _words(question)))
+    return " ".join(best.split())
 
 
 def _words(text: str) -> set[str]:
-    return {word for word in _WORDS.findall(text.lower()) if len(word) >= _SHORTEST}
+    return set(_WORDS.findall(text.lower())) - _EMPTY

@@ -361,7 +361,7 @@ class VectorDBInterface(Backend):
 
         Args:
             documents: Any iterable, or a LangChain loader with ``lazy_load()``.
-            batch_size: Documents of a batch; by default what the backend likes best.
+            batch_size: Documents of a batch; by default what the backend likes best, less for few documents.
             max_workers: Threads; by default what embedding and backend can use.
             skip_unchanged: Neither embed nor write documents that are stored exactly so; where only
                 metadata changed, write that and keep the vector. Run again after a crash to resume.
@@ -386,8 +386,10 @@ class VectorDBInterface(Backend):
         stream, total = writing.stream_of(documents)
         encoders, writers, workers = writing.worker_counts(self.encoder, self.limits, max_workers)
         settings = UpsertSettings(
-            batch_size=positive(
-                "batch_size", self.limits.batch_documents if batch_size is None else batch_size
+            batch_size=(
+                writing.batch_size(self.limits, total, positive("max_workers", workers))
+                if batch_size is None
+                else positive("batch_size", batch_size)
             ),
             encoders=encoders,
             writers=writers,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from concurrent.futures import Executor
 from contextlib import contextmanager
@@ -192,6 +193,18 @@ def worker_counts(encoder: Encoder, limits: Limits, max_workers: int | None) -> 
 
 
 _REMOTE_CALLS = 8
+
+
+def batch_size(limits: Limits, total: int | None, workers: int) -> int:
+    """Return how many documents pay best in a batch; few documents are spread over all workers."""
+    if total is None:
+        return limits.batch_documents
+    share = math.ceil(total / (_ROUNDS * workers))
+    return min(limits.batch_documents, max(share, _LEAST))
+
+
+_ROUNDS = 2
+_LEAST = 16
 
 
 def checked_executor(executor: Executor | None) -> Executor | None:

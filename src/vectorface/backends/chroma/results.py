@@ -56,12 +56,13 @@ def score(distance: float, metric: Metric) -> float:
 
 def info(collection: Collection, *, count: int) -> IndexInfo:
     """Describe a collection, of vectorface's or anyone else's making."""
+    fingerprint = _fingerprint(collection)
     return IndexInfo(
         name=collection.name,
         metric=_metric(collection),
-        dimension=collection.get_model()["dimension"],
+        dimension=collection.get_model()["dimension"] or (fingerprint or {}).get("dimension"),
         count=count,
-        fingerprint=_fingerprint(collection),
+        fingerprint=fingerprint,
     )
 
 
