@@ -370,7 +370,7 @@ class VectorDBInterface(Backend):
             callbacks: Called with a ``Progress`` after each batch, in the calling thread.
             progress: Show a progress bar.
             executor: Runs the batches instead of own threads. With Dask pass ``client.get_executor()``:
-                the store then must be connected by path or URL, and connects again in each worker.
+                the store then must be one on a server, and connects again in each worker.
             cancel: Set it, from any thread, to stop after what is in flight.
             max_failures: The run stops when so many documents have failed.
 

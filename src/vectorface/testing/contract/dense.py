@@ -186,7 +186,7 @@ class DenseContract(Contract):
         """What is asked for is what is described."""
         for metric in METRICS:
             made = store.create_index(self.name(metric), metric=metric, dimension=DIMENSION)
-            assert (made.metric, made.dimension or DIMENSION) == (metric, DIMENSION)
+            assert (made.metric, made.dimension) == (metric, DIMENSION)
 
     # -- scores -------------------------------------------------------------------------------------------
 
