@@ -13,8 +13,8 @@ from typing import Any, Self
 from vectorface.filters import Filter
 from vectorface.indexes import IndexSpec
 from vectorface.ingest.writer import Limits, Mode
-from vectorface.primitives import Entry, Fields, Removal, Selection, Stored
-from vectorface.records import IndexInfo, Vector
+from vectorface.primitives import Entry, Fields, Query, Removal, Selection, Stored
+from vectorface.records import IndexInfo
 
 
 class Backend(ABC):
@@ -81,9 +81,9 @@ class Backend(ABC):
 
     @abstractmethod
     def _search(
-        self, vectors: Sequence[Vector], native: Any, limit: int, fields: Fields
+        self, queries: Sequence[Query], native: Any, limit: int, fields: Fields
     ) -> Sequence[Sequence[Stored]]:
-        """For each vector return up to ``limit`` nearest documents that pass, best first, with scores."""
+        """For each query return up to ``limit`` nearest documents that pass, best first, with scores."""
 
     @abstractmethod
     def _write(self, entries: Sequence[Entry], mode: Mode) -> Mapping[str, Exception]:

@@ -106,8 +106,8 @@ class Encoder(Protocol):
         """Return one vector for each text."""
         ...
 
-    def encode_query(self, text: str) -> Vector:
-        """Return the vector to search with."""
+    def encode_query(self, text: str) -> Vector | None:
+        """Return the vector to search with; ``None`` where the server reads the text itself."""
         ...
 
     def checked(self, vector: Any, *, metric: Metric, dimension: int | None, where: str) -> Vector:

@@ -43,7 +43,7 @@ from vectorface.ingest.upserter import upsert as run_upsert
 from vectorface.ingest.writer import Mode
 from vectorface.metadata import encodable
 from vectorface.preprocessing import preprocess as preprocess_documents
-from vectorface.primitives import DOCUMENT, Entry, Fields, Selection, Stored, chunks
+from vectorface.primitives import DOCUMENT, Entry, Fields, Query, Selection, Stored, chunks
 from vectorface.records import (
     DeleteReport,
     Hit,
@@ -620,7 +620,7 @@ class VectorDBInterface(Backend):
             lambda_mult=lambda_mult,
             min_score=min_score,
         )
-        return self._searched(search, [self._query_vector(text, vector)])[0]
+        return self._searched(search, [self._checked_query(text, vector)])[0]
 
     @final
     def query_batch(
@@ -651,48 +651,49 @@ class VectorDBInterface(Backend):
         )
         if isinstance(texts, str):
             raise InvalidQueryError("texts must be a list; for one text use query().")
-        return self._searched(search, [self._query_vector(text, None) for text in texts])
+        return self._searched(search, [self._checked_query(text, None) for text in texts])
 
-    def _query_vector(self, text: object, vector: Any) -> Vector:
+    def _checked_query(self, text: object, vector: Any) -> Query:
         self._ready()
         if (text is None) == (vector is None):
             raise InvalidQueryError("Pass either text or vector to search for, not both or none.")
         if vector is None:
             return self._encoded(text)
         try:
-            return self._checked(vector)
+            return Query(vector=self._checked(vector))
         except InvalidInputError as error:
             raise InvalidQueryError(str(error)) from None
 
-    def _encoded(self, text: object) -> Vector:
+    def _encoded(self, text: object) -> Query:
         if not isinstance(text, str) or not text.strip():
             raise InvalidQueryError(f"The query {text!r} must be text that is not blank.")
         if not encodable(text):
             raise InvalidQueryError(f"The query {text!r} holds a lone surrogate, which is not Unicode text.")
         try:
-            return self._checked(self.encoder.encode_query(text))
+            vector = self.encoder.encode_query(text)
+            return Query(text=text, vector=None if vector is None else self._checked(vector))
         except InvalidInputError as error:
             raise EmbeddingError(f"The embedding function gave an unusable vector: {error}") from error
 
     def _checked(self, vector: Any) -> Vector:
         return self.encoder.checked(vector, metric=self._metric, dimension=self._dimension, where="the query")
 
-    def _searched(self, search: Search, vectors: Sequence[Vector]) -> list[list[Hit]]:
-        if not vectors:
+    def _searched(self, search: Search, queries: Sequence[Query]) -> list[list[Hit]]:
+        if not queries:
             return []
         selection = self._select(search.filter, search.contains)
         fields = _fields(include_vectors=search.search_type == "mmr")
 
-        def fetch(vector: Vector, limit: int) -> Sequence[Stored]:
-            return self._search([vector], selection.native, limit, fields)[0]
+        def fetch(query: Query, limit: int) -> Sequence[Stored]:
+            return self._search([query], selection.native, limit, fields)[0]
 
-        firsts = self._search(vectors, selection.native, search.candidates, fields)
+        firsts = self._search(queries, selection.native, search.candidates, fields)
         return [
             [
                 self._hit(stored)
-                for stored in ranked(search, vector, verified(fetch, vector, selection, first, search))
+                for stored in ranked(search, query, verified(fetch, query, selection, first, search))
             ]
-            for vector, first in zip(vectors, firsts, strict=True)
+            for query, first in zip(queries, firsts, strict=True)
         ]
 
     def _hit(self, stored: Stored) -> Hit:

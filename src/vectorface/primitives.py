@@ -62,6 +62,20 @@ class Stored:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Query:
+    """What to search for: a text, a vector, or a text with the vector that was made of it.
+
+    Attributes:
+        text: The text; ``None`` where the caller gave a vector.
+        vector: The vector, of shape (d,) and float32, or token weights; ``None`` where the encoder leaves
+            it to the server to read the text.
+    """
+
+    text: str | None = None
+    vector: Vector | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Selection:
     """Which documents a search, scan, count or delete is about.
 

@@ -12,13 +12,13 @@ import numpy as np
 from vectorface.errors import InvalidQueryError
 from vectorface.filters import Filter, parse
 from vectorface.metadata import encodable
-from vectorface.primitives import Selection, Stored
+from vectorface.primitives import Query, Selection, Stored
 from vectorface.records import Vector
 
 SearchType: TypeAlias = Literal["similarity", "mmr"]
 
 #: Fetches up to ``limit`` of the nearest documents that pass the native filter, best first.
-Fetch: TypeAlias = Callable[[Vector, int], Sequence[Stored]]
+Fetch: TypeAlias = Callable[[Query, int], Sequence[Stored]]
 
 #: How much more to fetch when verification left too few.
 _GROWTH: Final = 4
@@ -104,13 +104,13 @@ def checked_contains(contains: object) -> str | None:
 
 
 def verified(
-    fetch: Fetch, vector: Vector, selection: Selection, first: Sequence[Stored], search: Search
+    fetch: Fetch, query: Query, selection: Selection, first: Sequence[Stored], search: Search
 ) -> list[Stored]:
     """Return the nearest documents that the selection accepts, fetching more until there are enough.
 
     Args:
         fetch: Gets the nearest documents.
-        vector: The query.
+        query: What is searched for.
         selection: What each document must satisfy.
         first: What fetching ``search.candidates`` documents gave.
         search: How many are wanted, and from which score on.
@@ -122,7 +122,7 @@ def verified(
         if complete or _below(found, search.min_score):
             return accepted[: search.candidates]
         limit *= _GROWTH
-        found = fetch(vector, limit)
+        found = fetch(query, limit)
 
 
 def _below(found: Sequence[Stored], min_score: float | None) -> bool:
@@ -130,15 +130,16 @@ def _below(found: Sequence[Stored], min_score: float | None) -> bool:
     return min_score is not None and found[-1].score < min_score
 
 
-def ranked(search: Search, query: Vector, candidates: Sequence[Stored]) -> list[Stored]:
+def ranked(search: Search, query: Query, candidates: Sequence[Stored]) -> list[Stored]:
     """Cut the candidates by score and choose ``k`` of them, best first or by mmr."""
     if search.min_score is not None:
         candidates = [stored for stored in candidates if stored.score >= search.min_score]
     if search.search_type == "similarity":
         return list(candidates[: search.k])
-    chosen = mmr(
-        query, [_vector(stored) for stored in candidates], k=search.k, lambda_mult=search.lambda_mult
-    )
+    if query.vector is None:
+        raise InvalidQueryError("mmr compares vectors, and this store searches by text; use similarity.")
+    vectors = [_vector(stored) for stored in candidates]
+    chosen = mmr(query.vector, vectors, k=search.k, lambda_mult=search.lambda_mult)
     return [candidates[i] for i in chosen]
 
 

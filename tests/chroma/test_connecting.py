@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import chromadb
+import numpy as np
 import pytest
 from langchain_core.documents import Document
 
@@ -25,6 +26,7 @@ from vectorface.errors import (
     InvalidIndexNameError,
     NotConnectedError,
 )
+from vectorface.primitives import Query
 
 # -- arguments --------------------------------------------------------------------------------------------
 
@@ -297,7 +299,7 @@ def test_what_chroma_says_is_kept_as_the_cause(memory: Place) -> None:
     put(store, {"a": {}})
 
     with pytest.raises(BackendError, match=f"While reading collection '{store.index}': ") as error:
-        store._search([[*bearing(0), 0.0]], {}, 1, ())  # type: ignore[list-item]
+        store._search([Query(vector=np.array([*bearing(0), 0.0]))], {}, 1, ())
 
     assert error.value.__cause__ is not None
     assert "dimension" in str(error.value.__cause__)

@@ -11,6 +11,7 @@ from langchain_core.documents import Document
 from tests.chroma.conftest import Place, raw_twin, raw_view
 from tests.chroma.samples import bearing, bearings, numbered, put
 from vectorface import ChromaDB
+from vectorface.primitives import Query
 
 MANY = [str(n) for n in range(34_000)]
 
@@ -34,9 +35,9 @@ def test_any_number_of_ids_can_be_read_where_sqlite_takes_32766(store: ChromaDB)
 def test_any_number_of_hits_can_be_found_where_chroma_reads_them_in_one_statement(memory: Place) -> None:
     store = memory.connect()
     store.upsert(numbered(1_000), vectors=bearings(1_000))
-    queries = list(bearings(33))
+    queries = [Query(vector=vector) for vector in bearings(33)]
     with pytest.raises(chromadb.errors.InternalError, match="too many SQL variables"):
-        raw_view(store).query(query_embeddings=queries, n_results=1_000)
+        raw_view(store).query(query_embeddings=list(bearings(33)), n_results=1_000)
 
     found = store._search(queries, {}, 1_000, ("text", "metadata"))
 

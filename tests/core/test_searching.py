@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 
 from vectorface.errors import InvalidFilterError, InvalidQueryError
 from vectorface.filters import ALL, parse
-from vectorface.primitives import Selection, Stored
-from vectorface.records import Vector
+from vectorface.primitives import Query, Selection, Stored
 from vectorface.searching import (
     Search,
     checked_contains,
@@ -109,8 +108,8 @@ class Shelf:
         ]
         self.limits: list[int] = []
 
-    def fetch(self, vector: Vector, limit: int) -> Sequence[Stored]:
-        del vector
+    def fetch(self, query: Query, limit: int) -> Sequence[Stored]:
+        del query
         self.limits.append(limit)
         return self.stored[:limit]
 
@@ -118,7 +117,7 @@ class Shelf:
         search = Search(filter=ALL, **options)
         selection = Selection(filter=parse({"wanted": True}))
         first = self.stored[: search.candidates]
-        return [one.id for one in verified(self.fetch, ORIGIN, selection, first, search)]
+        return [one.id for one in verified(self.fetch, Query(vector=ORIGIN), selection, first, search)]
 
 
 def test_enough_at_once_fetches_no_more() -> None:
@@ -153,14 +152,17 @@ def test_verified_candidates_are_the_nearest_that_are_wanted(size: int, step: in
 
 def test_ranking_cuts_by_score_and_number() -> None:
     stored = [Stored(id=str(i), score=1 - i / 10) for i in range(5)]
-    assert [one.id for one in ranked(Search(filter=ALL, k=2), ORIGIN, stored)] == ["0", "1"]
-    assert [one.id for one in ranked(Search(filter=ALL, min_score=0.8), ORIGIN, stored)] == ["0", "1", "2"]
+    assert [one.id for one in ranked(Search(filter=ALL, k=2), Query(vector=ORIGIN), stored)] == ["0", "1"]
+    near = ranked(Search(filter=ALL, min_score=0.8), Query(vector=ORIGIN), stored)
+    assert [one.id for one in near] == ["0", "1", "2"]
 
 
 def test_mmr_needs_vectors() -> None:
     search = Search(filter=ALL, search_type="mmr")
     with pytest.raises(InvalidQueryError, match="mmr needs stored vectors, and 'a' has none"):
-        ranked(search, ORIGIN, [Stored(id="a")])
+        ranked(search, Query(vector=ORIGIN), [Stored(id="a")])
+    with pytest.raises(InvalidQueryError, match="this store searches by text; use similarity"):
+        ranked(search, Query(text="lamp"), [Stored(id="a", vector=ORIGIN)])
 
 
 # -- maximal marginal relevance ---------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from vectorface.filters import Filter
 from vectorface.indexes import ConnectionSettings, IndexSpec
 from vectorface.ingest.writer import Limits, Mode
 from vectorface.interface import VectorDBInterface
-from vectorface.primitives import Entry, Fields, Removal, Selection, Stored, chunks
+from vectorface.primitives import Entry, Fields, Query, Removal, Selection, Stored, chunks
 from vectorface.records import IndexInfo, Metric, Vector
 
 _LIMITS: Final = Limits(max_documents=100_000, max_bytes=1 << 40, writers=1)
@@ -147,16 +147,16 @@ class InMemoryDB(VectorDBInterface):
         return len(self._entries)
 
     def _search(
-        self, vectors: Sequence[Vector], native: Any, limit: int, fields: Fields
+        self, queries: Sequence[Query], native: Any, limit: int, fields: Fields
     ) -> list[list[Stored]]:
         del native
         entries = list(self._entries.values())
         if not entries:
-            return [[] for _ in vectors]
+            return [[] for _ in queries]
         matrix = np.array([_dense(entry.vector) for entry in entries], dtype=np.float64)
         results = []
-        for vector in vectors:
-            scores = _scores(matrix, _dense(vector), self.metric)
+        for query in queries:
+            scores = _scores(matrix, _dense(query.vector), self.metric)
             order = np.argsort(-scores, kind="stable")[:limit]
             results.append([_stored(entries[i], fields, score=float(scores[i])) for i in order])
         return results

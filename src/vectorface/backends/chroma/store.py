@@ -36,7 +36,7 @@ from vectorface.filters import ALL, Filter
 from vectorface.indexes import ConnectionSettings, IndexSpec
 from vectorface.ingest import writer
 from vectorface.interface import VectorDBInterface
-from vectorface.primitives import Entry, Field, Fields, Removal, Selection, Stored, chunks
+from vectorface.primitives import Entry, Field, Fields, Query, Removal, Selection, Stored, chunks
 from vectorface.records import IndexInfo, Metric, Vector
 
 if TYPE_CHECKING:
@@ -305,10 +305,11 @@ class ChromaDB(VectorDBInterface):
             return collection.count()
 
     def _search(
-        self, vectors: Sequence[Vector], native: Any, limit: int, fields: Fields
+        self, queries: Sequence[Query], native: Any, limit: int, fields: Fields
     ) -> list[list[Stored]]:
         if native is NOTHING:
-            return [[] for _ in vectors]
+            return [[] for _ in queries]
+        vectors = [query.vector for query in queries]
         with self._reading() as collection:
             if limit * len(vectors) <= _MOST_FOUND:
                 return self._found(collection, vectors, native, limit, _include(fields))
@@ -318,7 +319,7 @@ class ChromaDB(VectorDBInterface):
     def _found(
         self,
         collection: Collection,
-        vectors: Sequence[Vector],
+        vectors: Sequence[Vector | None],
         native: Any,
         limit: int,
         include: Sequence[Any],
@@ -332,7 +333,7 @@ class ChromaDB(VectorDBInterface):
         return [rows(one_query(found, i), metric=self.metric) for i in range(len(vectors))]
 
     def _found_many(
-        self, collection: Collection, vector: Vector, native: Any, limit: int, fields: Fields
+        self, collection: Collection, vector: Vector | None, native: Any, limit: int, fields: Fields
     ) -> list[Stored]:
         """Find more than Chroma can read at once: the ids first, then the documents in parts."""
         [nearest] = self._found(collection, [vector], native, limit, ())
