@@ -42,19 +42,17 @@ def raw_matching(store: ChromaDB, documents: dict[str, dict[str, Any]], where: d
 @pytest.mark.parametrize(
     ("filter", "found"),
     [
-        ({"chapter": 1, "part": 2}, {"a"}),
-        ({"chapter": {"$gte": 1, "$lt": 2}}, {"a", "b"}),
-        ({"$and": [{"chapter": 1}]}, {"a", "b"}),
-        ({"$or": [{"chapter": 2}]}, {"c"}),
-        ({"chapter": {"$in": []}}, set()),
-        ({"chapter": {"$in": [1, 2.5, "three"]}}, {"a", "b", "d", "e"}),
-        ({"chapter": {"$in": [True, 2]}}, {"c", "f"}),
+        ({"chapter": 1, "part": 2}, "a"),
+        ({"chapter": {"$gte": 1, "$lt": 2}}, "ab"),
+        ({"$and": [{"chapter": 1}]}, "ab"),
+        ({"$or": [{"chapter": 2}]}, "c"),
+        ({"chapter": {"$in": []}}, ""),
+        ({"chapter": {"$in": [1, 2.5, "three"]}}, "abde"),
+        ({"chapter": {"$in": [True, 2]}}, "cf"),
     ],
     ids=str,
 )
-def test_filters_of_a_shape_that_chroma_refuses(
-    store: ChromaDB, filter: dict[str, Any], found: set[str]
-) -> None:
+def test_filters_of_a_shape_that_chroma_refuses(store: ChromaDB, filter: dict[str, Any], found: str) -> None:
     documents: dict[str, dict[str, Any]] = {
         "a": {"chapter": 1, "part": 2},
         "b": {"chapter": 1, "part": 3},
@@ -68,7 +66,7 @@ def test_filters_of_a_shape_that_chroma_refuses(
 
     put(store, documents)
 
-    assert matching(store, filter) == found
+    assert matching(store, filter) == set(found)
 
 
 @pytest.mark.parametrize(
