@@ -43,6 +43,10 @@ class Backend(ABC):
     def _open(self, settings: Any) -> None:
         """Reach the server or path."""
 
+    def _claim(self) -> None:
+        """Take the right to write before a write begins; ``StoreLockedError`` if another process has it."""
+        return  # most stores let everyone write
+
     @abstractmethod
     def _close(self) -> None:
         """Let go of what ``_open`` took."""

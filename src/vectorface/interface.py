@@ -7,7 +7,7 @@ on every backend. What a backend implements are the primitives of :class:`vector
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import suppress
 from dataclasses import replace
@@ -201,15 +201,20 @@ class VectorDBInterface(Backend):
         Raises:
             IndexExistsError: There is one of this name.
             InvalidIndexNameError: Not every backend would take the name.
+            ConfigurationError: The embedding function gives vectors of another dimension.
         """
         self._ready()
         if self._describe(checked_index_name(name)) is not None:
             raise IndexExistsError(
                 f"There is an index {name!r} already; choose another name or delete_index() it."
             )
-        if dimension is not None:
-            positive("dimension", dimension)
-        return self._made(name, checked_metric(metric), dimension or self.encoder.dimension)
+        own = self.encoder.dimension
+        if dimension is not None and own not in {None, positive("dimension", dimension)}:
+            raise ConfigurationError(
+                f"dimension={dimension}, but this store's embedding function gives vectors of {own}; leave "
+                "dimension out, or make the index with a store that has embeddings=None."
+            )
+        return self._made(name, checked_metric(metric), dimension or own)
 
     def _made(self, name: str, metric: Metric, dimension: int | None) -> IndexInfo:
         fingerprint = replace(self.encoder.fingerprint(metric), dimension=dimension)
@@ -333,6 +338,7 @@ class VectorDBInterface(Backend):
             max_workers=1,
             executor=InlineExecutor(),
         )
+        self._claim()
         report = run_upsert(distinct, writing.StoreWriter(self), settings, total=len(distinct))
         repeated = len(prepared) - len(distinct)
         return replace(report, collapsed=repeated, ids=tuple(document.id for document in prepared))
@@ -381,6 +387,7 @@ class VectorDBInterface(Backend):
             PartialWriteError: Some documents failed, and ``on_error`` is ``"raise"``.
             SourceError: The iterable or a callback raised.
             UpsertInterrupted: Ctrl-C; ``error.report`` is the account up to it.
+            StoreLockedError: Another process writes to this directory; nothing was read or written.
         """
         self._ready()
         stream, total = writing.stream_of(documents)
@@ -403,6 +410,7 @@ class VectorDBInterface(Backend):
             max_failures=positive("max_failures", max_failures),
         )
         items = (prepared_or_refused(document, where=f"document {i}") for i, document in enumerate(stream))
+        self._claim()
         with writing.progress_bar(settings, show=progress) as shown:
             return run_upsert(items, writing.StoreWriter(self), shown, total=total)
 
@@ -421,7 +429,8 @@ class VectorDBInterface(Backend):
         Args:
             documents: The new set; must not be empty.
             filter: What the old set is, as in ``{"source": "report.pdf"}``.
-            max_delete: See :meth:`delete_by_filter`; checked after writing, before deleting.
+            max_delete: See :meth:`delete_by_filter`; checked before anything is written, and again before
+                anything is deleted.
 
         Raises:
             InvalidDocumentError: There are no documents.
@@ -433,12 +442,17 @@ class VectorDBInterface(Backend):
         prepared = self._prepared(documents, None, None)
         if not prepared:
             raise InvalidDocumentError("replace() got no documents; to only delete use delete_by_filter().")
+        new = {document.id for document in prepared}
+        if max_delete is not None:
+            _check_guards(len(self._left_over(filter, new)), None, max_delete)
         write = self.upsert_parallel([document.document for document in prepared])
-        kept = {document.id for document in prepared}
-        old = [stored for stored in self._matching(filter, None) if stored.id not in kept]
+        old = self._left_over(filter, new)
         return ReplaceReport(
             write=write, delete=self._delete(old, expect=None, max_delete=max_delete, dry_run=False)
         )
+
+    def _left_over(self, filter: Mapping[str, Any], new: Collection[str]) -> list[Stored]:
+        return [stored for stored in self._matching(filter, None) if stored.id not in new]
 
     # -- read ---------------------------------------------------------------------------------------------
 
@@ -816,4 +830,4 @@ def _check_guards(matched: int, expect: int | None, max_delete: int | None) -> N
         raise DeleteGuardError(f"{matched} documents match, max_delete={max_delete}; {_LOOK}")
 
 
-_LOOK = "nothing was deleted. Look at what matches with dry_run=True."
+_LOOK = "nothing was deleted. Look at what matches with delete_by_filter(..., dry_run=True)."

@@ -53,7 +53,12 @@ def test_the_arguments_tell_the_mode(tmp_path: Path, chroma_server: ChromaServer
         ({"path": "~nobody_of_that_name/x"}, "path='~nobody_of_that_name/x'"),
         ({"mode": "memory", "path": "x"}, "path= belongs to mode='persistent', not to mode='memory'"),
         ({"mode": "server", "path": "x"}, "path= belongs to mode='persistent', not to mode='server'"),
-        ({"path": "x", "host": "localhost"}, "host= belongs to mode='server', not to mode='persistent'"),
+        ({"path": "x", "host": "localhost"}, "Pass host= (a server) or path= (a directory), not both."),
+        ({"path": "x", "port": 1, "ssl": True}, "Pass port=, ssl= (a server) or path= (a directory), not"),
+        (
+            {"mode": "persistent", "path": "x", "host": "localhost"},
+            "host= belongs to mode='server', not to mode='persistent'",
+        ),
         ({"mode": "memory", "port": 8000}, "port= belongs to mode='server', not to mode='memory'"),
         (
             {"headers": {"x": "y"}, "ssl": True, "tenant": "t", "database": "d", "timeout": 5},

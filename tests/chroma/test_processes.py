@@ -14,7 +14,7 @@ from tests.chroma.conftest import Place, raw_client
 from tests.chroma.processes import OtherProcess
 from tests.chroma.samples import bearing, put
 from vectorface import ChromaDB
-from vectorface.errors import PartialWriteError, StoreLockedError
+from vectorface.errors import StoreLockedError
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def found(store: ChromaDB) -> list[str]:
 
 def refusal(store: ChromaDB) -> str:
     """Try to write; return why that was refused."""
-    with pytest.raises((StoreLockedError, PartialWriteError)) as error:
+    with pytest.raises(StoreLockedError) as error:
         put(store, {"mine": {}})
     return str(error.value)
 

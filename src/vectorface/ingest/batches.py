@@ -16,20 +16,25 @@ def batches(
 ) -> Iterator[list[Prepared]]:
     """Cut a window into batches bounded by count and bytes, documents of like length together.
 
-    An embedding model pads every text of a batch to the longest one, so sorting saves work.
+    An embedding model pads every text of a batch to the longest one, so sorting saves work. Within a batch
+    the documents keep their order.
     """
-    batch: list[Prepared] = []
+    batch: list[int] = []
     filled = 0
     most = min(size, limits.max_documents)
-    for document in sorted(window, key=lambda document: len(document.text)):
-        bytes_ = limits.size(document, dimension)
+    for place in sorted(range(len(window)), key=lambda place: len(window[place].text)):
+        bytes_ = limits.size(window[place], dimension)
         if batch and (len(batch) >= most or filled + bytes_ > limits.max_bytes):
-            yield batch
+            yield _in_order(window, batch)
             batch, filled = [], 0
-        batch.append(document)
+        batch.append(place)
         filled += bytes_
     if batch:
-        yield batch
+        yield _in_order(window, batch)
+
+
+def _in_order(window: Sequence[Prepared], places: Sequence[int]) -> list[Prepared]:
+    return [window[place] for place in sorted(places)]
 
 
 class SeenIds:

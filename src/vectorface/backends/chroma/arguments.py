@@ -51,6 +51,7 @@ def check(settings: ChromaSettings, *, given: Collection[str]) -> None:
     elif settings.mode != "persistent":
         _refuse_elsewhere(_path_of(settings), "persistent", settings.mode)
     if settings.client is None and settings.mode != "server":
+        _refuse_mixed(of_server, settings, given)
         _refuse_elsewhere(of_server, "server", settings.mode)
     _check_ranges(settings)
 
@@ -62,6 +63,12 @@ def _path_of(settings: ChromaSettings) -> list[str]:
 def _refuse_beside_client(names: list[str]) -> None:
     if names:
         raise ConfigurationError(f"client= is a connection already; leave {_listed(names)} out.")
+
+
+def _refuse_mixed(of_server: list[str], settings: ChromaSettings, given: Collection[str]) -> None:
+    """Refuse what belongs to a server beside a path, where the caller named no mode to speak of."""
+    if of_server and settings.path is not None and "mode" not in given:
+        raise ConfigurationError(f"Pass {_listed(of_server)} (a server) or path= (a directory), not both.")
 
 
 def _refuse_elsewhere(names: list[str], home: Mode, mode: Mode) -> None:

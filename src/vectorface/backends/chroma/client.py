@@ -83,6 +83,10 @@ class Link(Protocol):
         """Enter with a client that may write."""
         ...
 
+    def claim(self) -> None:
+        """Take the right to write, where there is one to be had."""
+        ...
+
     def close(self) -> None:
         """Let go."""
         ...
@@ -104,6 +108,9 @@ class GivenLink:
     def writing(self) -> Any:
         """Enter with the client."""
         return nullcontext(self.client)
+
+    def claim(self) -> None:
+        """Do nothing: everyone may write."""
 
     def close(self) -> None:
         """Leave the client open."""

@@ -95,6 +95,7 @@ def decode(native: Mapping[str, Any] | None) -> tuple[Metadata, str | None]:
     exact, stamp = about.get("exact"), about.get("stamp")
     if isinstance(exact, dict):
         _restore(metadata, exact, native)
+    metadata = dict(sorted(metadata.items()))  # Chroma gives keys in another order each time
     return metadata, stamp if isinstance(stamp, str) else None
 
 

@@ -60,6 +60,14 @@ class DirectoryLink:
         """
         return self._engine.writing()
 
+    def claim(self) -> None:
+        """Take the right to write until the engine is closed.
+
+        Raises:
+            StoreLockedError: Another process writes here.
+        """
+        self._engine.claim()
+
     def close(self) -> None:
         """Leave the engine; the last one closes it."""
         self._engine.leave()
@@ -136,15 +144,20 @@ class Engine:
     def writing(self) -> Iterator[ClientAPI]:
         """Enter with the right to write; tell other processes afterwards."""
         with self._write_lock:
-            self._check_open()
-            if self._directory.take():
-                self._directory.bump()  # so that we and others look again
+            self.claim()
             with self.reading() as client:
                 try:
                     yield client
                 finally:
                     with self._lock:
                         self._generation = self._directory.bump()
+
+    def claim(self) -> None:
+        """Take the right to write, and keep it."""
+        with self._write_lock:
+            self._check_open()
+            if self._directory.take():
+                self._directory.bump()  # its last holder died: we and others have to look again
 
     def leave(self) -> None:
         """Count one store less; the last one closes the engine, when what it is doing is done."""

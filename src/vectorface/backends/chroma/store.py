@@ -196,6 +196,9 @@ class ChromaDB(VectorDBInterface):
             self._link.close()
         self._link = self._handle = None
 
+    def _claim(self) -> None:
+        self._linked.claim()
+
     @property
     def _linked(self) -> Link:
         if self._link is None:

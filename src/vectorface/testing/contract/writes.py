@@ -173,11 +173,12 @@ class WriteContract(Contract):
         assert (report.write.written, report.delete.deleted) == (2, 3)
 
     def test_replace_is_guarded(self, store: VectorDBInterface) -> None:
-        """Too many to delete: the new ones are written, and no old one is deleted."""
+        """Too many to delete: nothing is deleted, and nothing is written either."""
         store.add([document(f"old-{i}", source="book") for i in range(4)])
         with pytest.raises(DeleteGuardError, match="4 documents match"):
             store.replace([document("new", source="book")], {"source": "book"}, max_delete=3)
-        assert store.count() == 5
+        assert sorted(ids_of(store.get())) == [f"old-{i}" for i in range(4)]
+        assert store.replace([document("new")], {"source": "book"}, max_delete=4).delete.deleted == 4
 
     def test_replace_deletes_nothing_unless_all_is_written(self, store: VectorDBInterface) -> None:
         """One id with two contents is a failure, so the old set stays."""
