@@ -225,12 +225,24 @@ def collapsed(documents: Iterable[Prepared]) -> list[Prepared]:
         if known.identity != document.identity or not _same_vector(known.vector, document.vector):
             conflicts.append(document.id)
     if conflicts:
+        stand = "stands" if len(conflicts) == 1 else "stand"
         raise DuplicateDocumentError(
-            f"{len(conflicts)} ids of this call stand for more than one document (first: {conflicts[0]!r}); "
-            "nothing was written. Give different documents different ids, or leave the ids out.",
+            f"{counted(len(conflicts), 'id')} of this call {stand} for more than one document (first: "
+            f"{conflicts[0]!r}); nothing was written. Give different documents different ids, or leave the "
+            "ids out.",
             ids=tuple(conflicts),
         )
     return list(first.values())
+
+
+def counted(count: int, noun: str) -> str:
+    """Return a count with its noun, as messages show it.
+
+    Example:
+        >>> counted(1, "id"), counted(2, "id")
+        ('1 id', '2 ids')
+    """
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def _same_vector(one: Vector | None, other: Vector | None) -> bool:

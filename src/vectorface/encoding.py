@@ -167,8 +167,8 @@ class DenseEncoder:
     def _required(self) -> Embeddings:
         if self.embeddings is None:
             raise ConfigurationError(
-                "This store has no embedding function (embeddings=None): pass vectors, or make it with one, "
-                "for example InMemoryDB() for the default model."
+                "This store has no embedding function (embeddings=None): pass vectors, or make the store "
+                "with one, for example embeddings='minilm', the default model."
             )
         return self.embeddings
 
@@ -211,6 +211,9 @@ def _resolved(embeddings: EmbeddingsLike) -> Embeddings | None:
         return _embeddings.MiniLM()
     if embeddings is None:
         return None
+    if isinstance(embeddings, type) and hasattr(embeddings, "embed_documents"):
+        name = embeddings.__name__
+        raise ConfigurationError(f"embeddings={name} is a class; pass an instance: {name}(...).")
     if isinstance(embeddings, str) or not hasattr(embeddings, "embed_documents"):
         raise ConfigurationError(
             f"embeddings={embeddings!r:.80} is not an embedding function; pass 'minilm', None, or an object "

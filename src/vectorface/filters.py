@@ -132,7 +132,9 @@ def _parse_item(key: object, value: object, at: str, depth: int) -> Filter:
     if key == "$not":
         return Not(_parse_object(value, here, depth + 1))
     if key.startswith("$"):
-        raise InvalidFilterError(f"{here}: {_unknown(key)} here; $and, $or and $not combine filters.")
+        raise InvalidFilterError(
+            f"{here}: {_unknown(key)} here; $and, $or and $not combine filters.{_elsewhere(key)}"
+        )
     return _parse_field(_check_text(key, here), value, here, depth)
 
 
@@ -153,14 +155,16 @@ def _parse_field(path: str, value: object, at: str, depth: int) -> Filter:
 def _parse_operator(path: str, op: object, operand: object, at: str, depth: int) -> Filter:
     here = f"{at}[{op!r}]"
     if not isinstance(op, str) or not op.startswith("$"):
-        raise InvalidFilterError(f"{here} is not an operator; to look into an object write '{path}.{op}'.")
+        raise InvalidFilterError(f"{here} is not an operator; {_meant(path, op)}")
     if depth >= MAX_DEPTH:
         raise InvalidFilterError(f"The filter is nested more than {MAX_DEPTH} deep; flatten it.")
     parser = _OPERATORS.get(op)
     if op == "$not":
         return Not(_parse_field(path, _operators_of(operand, here), here, depth + 1))
     if parser is None:
-        raise InvalidFilterError(f"{here}: {_unknown(op)}; a field takes {', '.join(_OPERATORS)} and $not.")
+        raise InvalidFilterError(
+            f"{here}: {_unknown(op)}; a field takes {', '.join(_OPERATORS)} and $not.{_elsewhere(op)}"
+        )
     return parser(path, operand, here)
 
 
@@ -174,6 +178,27 @@ def _operators_of(operand: object, at: str) -> object:
 
 def _unknown(op: str) -> str:
     return f"unknown operator {op!r}"
+
+
+def _meant(path: str, op: object) -> str:
+    """Say what to write instead of a key that stands where an operator should."""
+    inside = f"to look into an object write '{path}.{op}'."
+    if op == "not" or f"${op}" in _OPERATORS:
+        return f"did you mean '${op}'? Or {inside}"
+    return inside
+
+
+def _elsewhere(op: str) -> str:
+    """Add to a message what to do for an operator that searches text in other stores."""
+    if op not in _TEXT_OPERATORS:
+        return ""
+    return " To find text in the content use the argument contains= of query() and get()."
+
+
+#: What other stores call a search for text, in metadata or content.
+_TEXT_OPERATORS: Final = frozenset(
+    {"$contains", "$not_contains", "$regex", "$not_regex", "$like", "$ilike", "$text"}
+)
 
 
 def _parse_eq(path: str, operand: object, at: str) -> Filter:

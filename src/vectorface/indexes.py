@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, get_args
 
 from vectorface.errors import ConfigurationError, InvalidIndexNameError
@@ -39,6 +39,10 @@ class ConnectionSettings:
     metric: Metric | None = None
     create: bool = True
     client: Any = field(default=None, repr=False)
+
+    def same_place(self, other: ConnectionSettings) -> bool:
+        """Tell whether both lead to the same server, directory or memory, whichever index they name."""
+        return replace(other, index=self.index, metric=self.metric, create=self.create) == self
 
 
 def checked_index_name(name: object) -> str:

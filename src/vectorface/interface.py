@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, final
 from vectorface import writing
 from vectorface.asynchronous import in_thread, stream_in_thread
 from vectorface.backend import Backend
-from vectorface.documents import Prepared, checked_ids, collapsed, prepare_all
+from vectorface.documents import Prepared, checked_ids, collapsed, counted, prepare_all
 from vectorface.encoding import Encoder
 from vectorface.errors import (
     ConfigurationError,
@@ -41,7 +41,6 @@ from vectorface.ingest.upserter import Callback, InlineExecutor, OnError
 from vectorface.ingest.upserter import Settings as UpsertSettings
 from vectorface.ingest.upserter import upsert as run_upsert
 from vectorface.ingest.writer import Mode
-from vectorface.metadata import encodable
 from vectorface.preprocessing import preprocess as preprocess_documents
 from vectorface.primitives import DOCUMENT, Entry, Fields, Query, Selection, Stored, chunks
 from vectorface.records import (
@@ -60,6 +59,7 @@ from vectorface.searching import (
     SearchType,
     checked_contains,
     checked_search,
+    checked_text,
     positive,
     ranked,
     verified,
@@ -105,16 +105,16 @@ class VectorDBInterface(Backend):
         if settings.metric is not None:
             checked_metric(settings.metric)
         with self._lock:
-            if self._settings == settings:
-                self._enter(settings)  # makes the index anew if it was deleted
-                return self
-            self.close()
-            self._open(settings)
-            try:
+            if self._settings is None or not settings.same_place(self._settings):
+                self.close()
+                self._open(settings)
+                try:
+                    self._enter(settings)
+                except BaseException:
+                    self._close()
+                    raise
+            else:  # what else is there stays: the other indexes, and this one if the new one is refused
                 self._enter(settings)
-            except BaseException:
-                self._close()
-                raise
             self._settings = settings
         return self
 
@@ -214,7 +214,10 @@ class VectorDBInterface(Backend):
                 f"dimension={dimension}, but this store's embedding function gives vectors of {own}; leave "
                 "dimension out, or make the index with a store that has embeddings=None."
             )
-        return self._made(name, checked_metric(metric), dimension or own)
+        info = self._made(name, checked_metric(metric), dimension or own)
+        if name == self.index:  # it had been deleted
+            self._metric, self._dimension = info.metric, info.dimension
+        return info
 
     def _made(self, name: str, metric: Metric, dimension: int | None) -> IndexInfo:
         fingerprint = replace(self.encoder.fingerprint(metric), dimension=dimension)
@@ -258,6 +261,8 @@ class VectorDBInterface(Backend):
         """
         self.get_index(name)
         self._drop(name)
+        if name == self.index:
+            self._dimension = self.encoder.dimension
 
     @final
     def list_indexes(self) -> list[str]:
@@ -294,7 +299,8 @@ class VectorDBInterface(Backend):
         taken = [stored.id for stored in self.read_stored([document.id for document in distinct], ())]
         if taken:
             raise DuplicateDocumentError(
-                f"{len(taken)} of {len(distinct)} ids exist already in the index {self.index!r} (first: "
+                f"{len(taken)} of {counted(len(distinct), 'id')} {'exists' if len(taken) == 1 else 'exist'} "
+                f"already in the index {self.index!r} (first: "
                 f"{taken[0]!r}); nothing was written. Use upsert() to replace them.",
                 ids=tuple(taken),
             )
@@ -403,10 +409,10 @@ class VectorDBInterface(Backend):
             max_workers=positive("max_workers", workers),
             skip_unchanged=skip_unchanged,
             on_error=writing.checked_on_error(on_error),
-            retry=retry or RetryPolicy(),
-            callbacks=tuple(callbacks),
-            executor=writing.checked_executor(executor),
-            cancel=cancel or threading.Event(),
+            retry=writing.checked_retry(retry),
+            callbacks=writing.checked_callbacks(callbacks),
+            executor=writing.checked_executor(executor, self.limits),
+            cancel=writing.checked_cancel(cancel),
             max_failures=positive("max_failures", max_failures),
         )
         items = (prepared_or_refused(document, where=f"document {i}") for i, document in enumerate(stream))
@@ -442,6 +448,7 @@ class VectorDBInterface(Backend):
         prepared = self._prepared(documents, None, None)
         if not prepared:
             raise InvalidDocumentError("replace() got no documents; to only delete use delete_by_filter().")
+        collapsed(prepared)
         new = {document.id for document in prepared}
         if max_delete is not None:
             _check_guards(len(self._left_over(filter, new)), None, max_delete)
@@ -679,13 +686,10 @@ class VectorDBInterface(Backend):
             raise InvalidQueryError(str(error)) from None
 
     def _encoded(self, text: object) -> Query:
-        if not isinstance(text, str) or not text.strip():
-            raise InvalidQueryError(f"The query {text!r} must be text that is not blank.")
-        if not encodable(text):
-            raise InvalidQueryError(f"The query {text!r} holds a lone surrogate, which is not Unicode text.")
+        query = checked_text(text)
         try:
-            vector = self.encoder.encode_query(text)
-            return Query(text=text, vector=None if vector is None else self._checked(vector))
+            vector = self.encoder.encode_query(query)
+            return Query(text=query, vector=None if vector is None else self._checked(vector))
         except InvalidInputError as error:
             raise EmbeddingError(f"The embedding function gave an unusable vector: {error}") from error
 

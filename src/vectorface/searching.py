@@ -91,6 +91,29 @@ def _number(name: str, value: object) -> float:
     return float(value)
 
 
+def checked_text(text: object) -> str:
+    """Return ``text`` if it can be searched for.
+
+    Raises:
+        InvalidQueryError: It is not a str, is blank, or is not Unicode.
+    """
+    if not isinstance(text, str):
+        raise InvalidQueryError(f"The query must be text (str), not {type(text).__name__}; {_instead(text)}")
+    if not text.strip():
+        raise InvalidQueryError(f"The query {text!r:.80} must be text that is not blank.")
+    if not encodable(text):
+        raise InvalidQueryError(f"The query {text!r:.80} holds a lone surrogate, which is not Unicode text.")
+    return text
+
+
+def _instead(text: object) -> str:
+    if isinstance(text, Mapping):
+        return "take the question out of it first."
+    if isinstance(text, list | tuple | np.ndarray):
+        return "for several texts use query_batch(), for a vector query(vector=...)."
+    return f"it is {text!r:.80}."
+
+
 def checked_contains(contains: object) -> str | None:
     """Return ``contains`` if it is text that a document can hold."""
     if contains is None:

@@ -6,9 +6,10 @@ import hashlib
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
-from concurrent.futures import Executor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
+from threading import Event
 from typing import Any, Protocol
 
 import numpy as np
@@ -17,7 +18,8 @@ from vectorface.documents import Prepared, text_hash
 from vectorface.encoding import Encoder
 from vectorface.errors import ConfigurationError, EmbeddingError, InvalidDocumentError, InvalidInputError
 from vectorface.ingest.progress import ProgressBar
-from vectorface.ingest.upserter import OnError, Settings
+from vectorface.ingest.retrying import RetryPolicy
+from vectorface.ingest.upserter import Callback, OnError, Settings
 from vectorface.ingest.writer import Limits, Mode, Stamp
 from vectorface.metadata import dumps
 from vectorface.primitives import DOCUMENT, Entry, Fields, Stored
@@ -51,6 +53,10 @@ class Writable(Protocol):
         """Read documents by id."""
         ...
 
+    def close(self) -> None:
+        """Close the connection."""
+        ...
+
     def write_entries(self, entries: Sequence[Entry], mode: Mode) -> Mapping[str, Exception]:
         """Write a batch."""
         ...
@@ -62,6 +68,7 @@ class StoreWriter:
     def __init__(self, store: Writable) -> None:
         self._store = store
         self._tag = store.encoder.tag
+        self._is_copy = False
         #: What one request may hold.
         self.limits = store.limits
 
@@ -127,6 +134,15 @@ class StoreWriter:
         """Return the stamp that the document gets when it is written."""
         tag = _vector_hash(document.vector) if document.given_vector else self._tag
         return Stamp(document.text_hash + tag, document.metadata_hash)
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._is_copy = True
+
+    def close(self) -> None:
+        """Close the store, if it is a copy of the caller's that came to another process."""
+        if self._is_copy:
+            self._store.close()
 
     def stored_stamps(self, ids: Sequence[str]) -> Mapping[str, Stamp]:
         """Return the stamps of stored documents that still are what their stamp says.
@@ -207,12 +223,17 @@ _ROUNDS = 2
 _LEAST = 16
 
 
-def checked_executor(executor: Executor | None) -> Executor | None:
-    """Return ``executor`` if tasks can be submitted to it."""
+def checked_executor(executor: Executor | None, limits: Limits) -> Executor | None:
+    """Return ``executor`` if tasks can be submitted to it, and the store can be written to from there."""
     if executor is not None and not hasattr(executor, "submit"):
         raise ConfigurationError(
             f"executor={executor!r:.80} has no submit(); pass a concurrent.futures.Executor, or with Dask "
             "client.get_executor()."
+        )
+    if executor is not None and not isinstance(executor, ThreadPoolExecutor) and not limits.processes:
+        raise ConfigurationError(
+            f"executor={type(executor).__name__} may run in other processes, and this store takes one "
+            "writing process. Connect it to a server, or pass a ThreadPoolExecutor."
         )
     return executor
 
@@ -222,6 +243,59 @@ def checked_on_error(on_error: OnError) -> OnError:
     if on_error not in {"raise", "report"}:
         raise ConfigurationError(f"on_error={on_error!r} is unknown; use 'raise' or 'report'.")
     return on_error
+
+
+def checked_retry(retry: object) -> RetryPolicy:
+    """Return ``retry``, or the default policy for ``None``."""
+    if retry is None:
+        return RetryPolicy()
+    if not isinstance(retry, RetryPolicy):
+        raise ConfigurationError(
+            f"retry={retry!r:.80} is not a RetryPolicy; write for example retry=RetryPolicy(attempts="
+            f"{_attempts_meant(retry)})."
+        )
+    return retry
+
+
+def _attempts_meant(retry: object) -> int:
+    """Return how many attempts a number or ``False`` in place of a policy may have meant."""
+    if retry is False:
+        return 1
+    return retry if isinstance(retry, int) and retry > 1 else 3
+
+
+def checked_callbacks(callbacks: object) -> tuple[Callback, ...]:
+    """Return ``callbacks`` if they are functions; a mistake would otherwise show after the first batch."""
+    if callable(callbacks):
+        name = getattr(callbacks, "__name__", "function")
+        raise ConfigurationError(f"callbacks must be a list of functions; write callbacks=[{name}].")
+    if not isinstance(callbacks, Iterable):
+        raise ConfigurationError(
+            f"callbacks={callbacks!r:.80} must be a list of functions; leave it out for none."
+        )
+    functions = tuple(callbacks)
+    wrong = [i for i, function in enumerate(functions) if not callable(function)]
+    if wrong:
+        raise ConfigurationError(
+            f"callbacks[{wrong[0]}] is {functions[wrong[0]]!r:.80}, which is no function; callbacks must be "
+            "a list of functions that take a Progress."
+        )
+    return functions
+
+
+def checked_cancel(cancel: Event | None) -> Event:
+    """Return ``cancel`` if it is an event, or a new one for ``None``.
+
+    An event of ``multiprocessing`` will do: only ``is_set`` is asked.
+    """
+    if cancel is None:
+        return Event()
+    if isinstance(cancel, type) or not hasattr(cancel, "is_set"):
+        raise ConfigurationError(
+            f"cancel={cancel!r:.80} is not an event; make stop = threading.Event(), pass cancel=stop, and "
+            "call stop.set() to stop."
+        )
+    return cancel
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import pytest
 from langchain_chroma import Chroma
 from langchain_core.documents import Document
 
-from tests.chroma.conftest import Place
+from tests.chroma.conftest import Place, raw_view
 from tests.chroma.samples import contents
 from tests.langchain.compass import Compass, towards
 from vectorface import ChromaDB
@@ -237,3 +237,20 @@ def test_it_is_not_handed_out_by_a_store_that_is_closed_or_lacks_the_package(
     store.close()
     with pytest.raises(NotConnectedError):
         store.as_langchain_chroma()
+
+
+@pytest.mark.parametrize(
+    ("values", "filter"),
+    [
+        (["x1", "y"], {"$in": [f"x{n}" for n in range(12)]}),
+        ([3, 4], {"$in": [float(n) for n in range(2, 30)]}),
+        ([2**60], 2**60),
+        ([1e300], 1e300),
+        ([2.5], {"$in": [n + 0.5 for n in range(20)]}),
+        ([True], {"$in": [True, "x", 7]}),
+    ],
+    ids=str,
+)
+def test_equality_sees_lists_that_another_library_wrote(store: ChromaDB, values: Any, filter: Any) -> None:
+    raw_view(store).add(ids=["a"], embeddings=[[1.0, 2.0]], documents=["a"], metadatas=[{"list": values}])
+    assert [record.id for record in store.get(filter={"list": filter})] == ["a"]

@@ -263,3 +263,30 @@ def test_several_processes_write_at_once(server: Place) -> None:
     assert (report.written, report.failed) == (120, 0)
     assert contents(store) == {d.id: (d.page_content, d.metadata) for d in documents}
     assert store.query("course 90", k=1)[0].id == "90"
+
+
+def open_files(_: int) -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def test_other_processes_close_what_they_opened(server: Place) -> None:
+    store = server.connect(Compass())
+    documents = [Document(page_content=f"a boat on course {n}") for n in range(60)]
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as executor:
+        store.upsert_parallel(documents, batch_size=20, executor=executor)
+        before = executor.submit(open_files, 0).result()
+        store.upsert_parallel(documents, batch_size=2, executor=executor)
+        assert executor.submit(open_files, 0).result() <= before
+
+
+@pytest.mark.parametrize("mode", ["memory", "directory"])
+def test_a_store_that_takes_one_writing_process_refuses_executors_of_several(
+    mode: str, request: pytest.FixtureRequest
+) -> None:
+    place: Place = request.getfixturevalue(mode)
+    store = place.connect(Compass())
+    with (
+        ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as executor,
+        pytest.raises(ConfigurationError, match=r"takes one writing process.*server"),
+    ):
+        store.upsert_parallel([Document(page_content="course 1")], executor=executor)

@@ -112,3 +112,11 @@ def test_what_is_stored_for_other_programs_to_see(store: ChromaDB) -> None:
         "_vectorface_paths": ["n:ship.crew", "l:tags"],
     }
     assert stamped.startswith('{"exact":{"ship":{"crew":null,"name":"Nan"}},"stamp":"')
+
+
+@pytest.mark.parametrize("key", ["chroma:", "chroma:uri", "chroma:document", "chroma:document.x", "chroma:é"])
+@pytest.mark.parametrize("value", [1, ["a"], {"x": [1]}, None])
+def test_keys_that_chroma_keeps_to_itself_come_back(store: ChromaDB, key: str, value: Any) -> None:
+    put(store, {"a": {key: value, "ok": 2}})
+    assert store.get(["a"])[0].metadata == {key: value, "ok": 2}
+    assert store.count({key: {"$exists": True}}) == 1

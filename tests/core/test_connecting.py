@@ -7,6 +7,7 @@ import pickle
 from typing import Any
 
 import pytest
+from langchain_core.documents import Document
 
 import vectorface
 from vectorface import InMemoryDB
@@ -83,12 +84,16 @@ def test_an_unknown_metric_does_not_close_the_store() -> None:
     assert store.index == "stories"
 
 
-def test_a_failed_connect_leaves_the_store_closed() -> None:
-    store = InMemoryDB(None).connect(index="stories")
+def test_a_connect_that_fails_leaves_the_store_as_it_was() -> None:
+    store = InMemoryDB(None)
     with pytest.raises(IndexNotFoundError, match=r"There is no index 'other'; existing: none\. To make it"):
         store.connect(index="other", create=False)
     with pytest.raises(NotConnectedError):
         store.count()
+    store.connect(index="stories").upsert([Document(page_content="lamp")], vectors=[[1, 2]])
+    with pytest.raises(IndexNotFoundError, match=r"There is no index 'other'; existing: stories\."):
+        store.connect(index="other", create=False)
+    assert (store.index, store.count()) == ("stories", 1)
 
 
 def test_a_connected_store_checks_an_index_that_was_made_anew() -> None:

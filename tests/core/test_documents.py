@@ -229,10 +229,16 @@ def test_identical_documents_collapse_to_the_first() -> None:
 )
 def test_different_documents_under_one_id_conflict(other: Prepared) -> None:
     with pytest.raises(
-        DuplicateDocumentError, match=r"1 ids .* \(first: 'a'\); nothing was written"
+        DuplicateDocumentError, match=r"^1 id of this call stands for .* \(first: 'a'\); nothing was written"
     ) as caught:
         collapsed([prepared("b"), prepared("a"), other])
     assert caught.value.ids == ("a",)
+
+
+def test_several_conflicts_are_counted() -> None:
+    both = [prepared("a"), prepared("b"), prepared("a", n=1), prepared("b", n=1)]
+    with pytest.raises(DuplicateDocumentError, match=r"^2 ids of this call stand for more than one"):
+        collapsed(both)
 
 
 @pytest.mark.parametrize("vector", [np.array([1.0, 2.0]), {"lamp": 1.0, "sea": 2.0}, None])

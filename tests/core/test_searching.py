@@ -17,6 +17,7 @@ from vectorface.searching import (
     Search,
     checked_contains,
     checked_search,
+    checked_text,
     mmr,
     positive,
     ranked,
@@ -34,6 +35,31 @@ DEFAULTS: dict[str, Any] = {
     "min_score": None,
 }
 ORIGIN = np.zeros(2, np.float32)
+
+
+# -- the query ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ({"question": "x"}, "must be text (str), not dict; take the question out of it first."),
+        (["x", "y"], "not list; for several texts use query_batch(), for a vector query(vector=...)."),
+        (np.ones(2), "not ndarray; for several texts use query_batch()"),
+        (7, "must be text (str), not int; it is 7."),
+        (" \n", "The query ' \\n' must be text that is not blank."),
+        ("\ud800", "holds a lone surrogate"),
+    ],
+    ids=repr,
+)
+def test_what_cannot_be_searched_for_is_refused(text: object, message: str) -> None:
+    with pytest.raises(InvalidQueryError) as caught:
+        checked_text(text)
+    assert message in str(caught.value)
+
+
+def test_text_can_be_searched_for() -> None:
+    assert checked_text("the lamp") == "the lamp"
 
 
 # -- options ----------------------------------------------------------------------------------------------

@@ -21,6 +21,9 @@ def eq(path: str, *values: Any) -> In:
 
 OPERATORS = "a field takes $eq, $ne, $in, $nin, $gt, $gte, $lt, $lte, $exists and $not."
 EMPTY = "is empty; give a value or an operator such as {'$eq': 1}."
+USE_CONTAINS = "To find text in the content use the argument contains= of query() and get()."
+COMBINE = "$and, $or and $not combine filters."
+LOOK_INTO = "to look into an object write"
 NO_NUMBER = "which no document can hold; use a finite number."
 NO_VALUE = "is not a value to compare with;"
 USE_IN = "to match any of several values write {'$in': [...]}."
@@ -88,7 +91,19 @@ def test_a_filter_becomes_its_tree(spec: Any, tree: Filter) -> None:
         ({"a": {}}, f"filter['a'] {EMPTY}"),
         (
             {"a": {"$like": 1}},
-            f"filter['a']['$like']: unknown operator '$like'; {OPERATORS}",
+            f"filter['a']['$like']: unknown operator '$like'; {OPERATORS} {USE_CONTAINS}",
+        ),
+        (
+            {"$text": {"$search": "lamp"}},
+            f"filter['$text']: unknown operator '$text' here; {COMBINE} {USE_CONTAINS}",
+        ),
+        (
+            {"chapter": {"gt": 1}},
+            f"filter['chapter']['gt'] is not an operator; did you mean '$gt'? Or {LOOK_INTO} 'chapter.gt'.",
+        ),
+        (
+            {"a": {"not": {"$eq": 1}}},
+            f"filter['a']['not'] is not an operator; did you mean '$not'? Or {LOOK_INTO} 'a.not'.",
         ),
         (
             {"a": {"b": 1}},
@@ -145,6 +160,15 @@ def test_a_fault_is_named_with_its_path_and_a_remedy(spec: Any, message: str) ->
     with pytest.raises(InvalidFilterError) as caught:
         parse(spec)
     assert str(caught.value) == message
+
+
+@pytest.mark.parametrize("operator", ["$contains", "$not_contains", "$regex", "$like", "$ilike", "$text"])
+def test_operators_that_search_text_elsewhere_lead_to_contains(operator: str) -> None:
+    for spec in ({operator: "lamp"}, {"title": {operator: "lamp"}}, {"title": {"$not": {operator: "lamp"}}}):
+        with pytest.raises(InvalidFilterError, match=r"contains= of query\(\) and get\(\)\.$"):
+            parse(spec)
+    with pytest.raises(InvalidFilterError, match=r"and \$not\.$"):
+        parse({"title": {"$size": 1}})
 
 
 def test_long_values_are_cut_in_messages() -> None:

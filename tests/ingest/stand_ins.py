@@ -166,6 +166,9 @@ class MemoryWriter:
     writes: Counter[str] = field(default_factory=Counter)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
+    def close(self) -> None:
+        """Have nothing to let go of."""
+
     def check(self, document: Prepared) -> Prepared:
         """Take everything."""
         return document
@@ -217,6 +220,9 @@ class DiskWriter:
     def __init__(self, folder: Path, *, poison: Mapping[str, Callable[[], Exception]] | None = None) -> None:
         self.folder = folder
         self.poison = poison or {}
+
+    def close(self) -> None:
+        """Have nothing to let go of."""
 
     def check(self, document: Prepared) -> Prepared:
         """Take everything."""

@@ -94,7 +94,7 @@ def test_what_cannot_take_tasks_is_refused() -> None:
 def test_an_executor_that_takes_no_more_tasks_leaves_a_true_report() -> None:
     pool = ThreadPoolExecutor(2)
     store = FaultyDB()
-    with pytest.raises(SourceError, match=r"the executor raised RuntimeError\('cannot schedule") as caught:
+    with pytest.raises(SourceError, match=r"^The executor raised RuntimeError\('cannot schedule") as caught:
         store.upsert_parallel(documents(40), executor=pool, callbacks=[lambda _: pool.shutdown()])
     report = caught.value.report
     assert (report.failed, report.written) == (0, store.count())

@@ -238,7 +238,21 @@ def test_a_retry_after_of_ages_does_not_overflow() -> None:
     assert isinstance(report.failures[0].error, TransientError)
 
 
-@pytest.mark.parametrize("wrong", [{"attempts": 0}, {"initial": -1}, {"maximum": -0.1}, {"jitter": -1}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"attempts": 0},
+        {"attempts": "3"},
+        {"attempts": 2.5},
+        {"attempts": True},
+        {"initial": -1},
+        {"initial": "1"},
+        {"maximum": -0.1},
+        {"maximum": None},
+        {"jitter": -1},
+        {"jitter": float("nan")},
+    ],
+)
 def test_a_policy_that_makes_no_sense_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError, match="makes no sense"):
         RetryPolicy(**wrong)

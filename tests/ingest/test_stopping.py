@@ -39,8 +39,32 @@ def test_the_error_says_how_many_failed_which_was_first_why_and_what_to_do() -> 
     store = FaultyDB(
         faults=Faults(refuse=lambda ids: {"d0": BackendError("no space")} if "d0" in ids else {})
     )
-    with pytest.raises(PartialWriteError, match=r"^1 of 5 .*first: id 'd0': no space.*report\.retry\(\)"):
+    with pytest.raises(
+        PartialWriteError, match=r"^1 of 5 documents was not .*first: id 'd0': no space.*report\.retry\(\)"
+    ):
         store.upsert_parallel(documents(5))
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (RuntimeError("model exploded"), r"\(first: id 'd0': RuntimeError: model exploded\)"),
+        (NotImplementedError(), r"\(first: id 'd0': NotImplementedError\)"),
+        (BackendError("no space"), r"\(first: id 'd0': no space\)"),
+    ],
+    ids=repr,
+)
+def test_the_type_of_an_error_that_is_not_ours_is_told(error: Exception, told: str) -> None:
+    store = FaultyDB(faults=Faults(refuse=lambda ids: dict.fromkeys(ids, error)))
+    with pytest.raises(PartialWriteError, match=f"^1 of 1 document was not written {told}.*sends it again"):
+        store.upsert_parallel(documents(1))
+    with pytest.raises(PartialWriteError, match=f"^2 of 2 documents were not written {told}.*sends them"):
+        store.upsert_parallel(documents(2))
+
+
+def test_a_document_without_a_usable_id_is_not_called_none() -> None:
+    with pytest.raises(PartialWriteError, match=r"\(first: document 0 has no text"):
+        FaultyDB().upsert_parallel([Document(page_content=" ")])
 
 
 def test_on_error_report_returns_the_report_instead() -> None:
@@ -202,7 +226,7 @@ def test_an_input_that_raises_leaves_a_true_report_and_its_error_as_the_cause() 
         raise OSError("disk error")
 
     store = FaultyDB()
-    with pytest.raises(SourceError, match="disk error") as caught:
+    with pytest.raises(SourceError, match=r"^The input raised OSError\('disk error'\)") as caught:
         store.upsert_parallel(source(), batch_size=3, max_workers=2)
     report = caught.value.report
     assert isinstance(caught.value.__cause__, OSError)
@@ -233,7 +257,7 @@ def test_an_input_that_cannot_even_be_begun_is_reported_like_one_that_raises() -
         def __iter__(self) -> Iterator[Document]:
             raise OSError("no such file")
 
-    with pytest.raises(SourceError, match="no such file"):
+    with pytest.raises(SourceError, match=r"^The input raised .*no such file"):
         run(Unopened(), MemoryWriter())
 
 
@@ -271,7 +295,7 @@ def test_a_generator_that_fails_while_it_is_closed_does_not_take_the_report_with
             raise OSError("cannot close")
 
     writer = MemoryWriter(faults=Faults(before=lambda _: cancel.set()))
-    with pytest.raises(SourceError, match="cannot close") as caught:
+    with pytest.raises(SourceError, match=r"^The input raised .*cannot close") as caught:
         run(source(), writer, cancel=cancel)
     assert caught.value.report.written == len(writer.stored)
 
@@ -296,7 +320,7 @@ def test_a_callback_that_raises_stops_the_run_with_a_true_report() -> None:
             raise LookupError("no such widget")
 
     store = FaultyDB(seconds=0.005)
-    with pytest.raises(SourceError, match="no such widget") as caught:
+    with pytest.raises(SourceError, match=r"^A callback raised .*no such widget") as caught:
         store.upsert_parallel(documents(400), callbacks=[callback])
     report = caught.value.report
     assert isinstance(caught.value.__cause__, LookupError)

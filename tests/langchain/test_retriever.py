@@ -10,7 +10,7 @@ from langchain_core.vectorstores import InMemoryVectorStore
 
 from tests.langchain.compass import Compass, bearings, towards
 from vectorface import InMemoryDB
-from vectorface.errors import ConfigurationError, UnsupportedError
+from vectorface.errors import ConfigurationError, InvalidQueryError, UnsupportedError
 from vectorface.langchain import VectorfaceRetriever, VectorfaceVectorStore
 
 
@@ -95,11 +95,25 @@ class TestSearchType:
                 retriever.invoke("course 0")
 
     def test_a_threshold_must_be_given(self, boats: VectorfaceVectorStore) -> None:
-        with pytest.raises(ValueError, match="score_threshold"):
-            boats.as_retriever(search_type="similarity_score_threshold")
+        for search_kwargs in ({}, {"score_threshold": None}):
+            with pytest.raises(ConfigurationError, match=r"pass search_kwargs=\{'score_threshold': 0\.5\}"):
+                boats.as_retriever(search_type="similarity_score_threshold", search_kwargs=search_kwargs)
+
+    @pytest.mark.parametrize("threshold", ["0.5", 70, True])
+    def test_a_threshold_lies_between_0_and_1(self, boats: VectorfaceVectorStore, threshold: Any) -> None:
+        with pytest.raises(InvalidQueryError, match=f"score_threshold={threshold!r} must be a number from 0"):
+            boats.as_retriever(
+                search_type="similarity_score_threshold", search_kwargs={"score_threshold": threshold}
+            )
+
+    def test_a_threshold_may_be_a_whole_number(self, boats: VectorfaceVectorStore) -> None:
+        retriever = boats.as_retriever(
+            search_type="similarity_score_threshold", search_kwargs={"score_threshold": 1}
+        )
+        assert bearings(retriever.invoke("course 0")) == [0]
 
     def test_another_type_is_refused(self, boats: VectorfaceVectorStore) -> None:
-        with pytest.raises(ValueError, match="not allowed"):
+        with pytest.raises(ConfigurationError, match="'hybrid' is unknown; use one of 'similarity', "):
             boats.as_retriever(search_type="hybrid")
 
 

@@ -19,7 +19,7 @@ from vectorface.interface import VectorDBInterface
 from vectorface.primitives import Entry, Fields, Query, Removal, Selection, Stored, chunks
 from vectorface.records import IndexInfo, Metric, Vector
 
-_LIMITS: Final = Limits(max_documents=100_000, max_bytes=1 << 40, writers=1)
+_LIMITS: Final = Limits(max_documents=100_000, max_bytes=1 << 40, processes=False, writers=1)
 
 
 @dataclass
@@ -104,13 +104,14 @@ class InMemoryDB(VectorDBInterface):
         index = self._indexes.get(name)
         if index is None:
             return None
-        return IndexInfo(
-            name=name,
-            metric=index.spec.metric,
-            dimension=index.dimension,
-            count=len(index.entries),
-            fingerprint=index.spec.fingerprint,
-        )
+        with self._lock:  # nobody adds to it while it is looked at
+            return IndexInfo(
+                name=name,
+                metric=index.spec.metric,
+                dimension=index.dimension,
+                count=len(index.entries),
+                fingerprint=index.spec.fingerprint,
+            )
 
     def _create(self, spec: IndexSpec) -> None:
         with self._lock:

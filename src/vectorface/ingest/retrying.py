@@ -50,7 +50,7 @@ class RetryPolicy:
         jitter: Most random seconds added to a wait.
 
     Raises:
-        ConfigurationError: Fewer attempts than one, or a wait below zero.
+        ConfigurationError: Attempts are no whole number from 1, or a wait is no number from 0.
 
     Example:
         >>> RetryPolicy(attempts=3)
@@ -63,8 +63,18 @@ class RetryPolicy:
     jitter: float = 0.5
 
     def __post_init__(self) -> None:
-        if self.attempts < 1 or min(self.initial, self.maximum, self.jitter) < 0:
-            raise ConfigurationError(f"{self} makes no sense: attempts start at 1, waits at 0 seconds.")
+        if not _is_count(self.attempts):
+            raise ConfigurationError(f"{self} makes no sense: attempts must be a whole number from 1.")
+        if not all(_is_wait(wait) for wait in (self.initial, self.maximum, self.jitter)):
+            raise ConfigurationError(f"{self} makes no sense: waits must be numbers of seconds from 0.")
+
+
+def _is_count(attempts: object) -> bool:
+    return isinstance(attempts, int) and not isinstance(attempts, bool) and attempts >= 1
+
+
+def _is_wait(seconds: object) -> bool:
+    return isinstance(seconds, int | float) and not isinstance(seconds, bool) and seconds >= 0
 
 
 def is_transient(error: BaseException | None) -> bool:

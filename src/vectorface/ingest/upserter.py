@@ -10,14 +10,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError, Executor, Future, ThreadPoolExecutor
-from contextlib import ExitStack, closing, nullcontext, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from uuid import uuid4
 
-from vectorface.documents import Prepared
+from vectorface.documents import Prepared, counted
 from vectorface.errors import (
     BackendError,
     DuplicateDocumentError,
@@ -25,6 +25,7 @@ from vectorface.errors import (
     PartialWriteError,
     SourceError,
     UpsertInterrupted,
+    VectorfaceError,
 )
 from vectorface.ingest.account import Account, Item, Progress, Refused, prepared_or_refused, refused
 from vectorface.ingest.batches import SeenIds, batches
@@ -109,6 +110,7 @@ class _Run:
         self._account = Account(total=total)
         self._told = 0
         self._stop: Stop | None = None
+        self._culprit = "The input, a callback or the executor"
         self._read: list[tuple[int, Input]] = []
         self._window: list[Prepared] = []
         self._in_flight: dict[Future[Outcome], list[Prepared]] = {}
@@ -163,11 +165,30 @@ class _Run:
         self._seen.close()
 
     def _send_all(self, documents: Iterable[Input]) -> None:
-        stream = iter(documents)
-        with closing(stream) if isinstance(stream, Generator) else nullcontext():
+        with self._blaming("The input"):
+            stream = iter(documents)
+        with self._closing(stream):
             source = enumerate(stream)
             while self._fill_window(source):
                 self._send_window()
+
+    @contextmanager
+    def _closing(self, stream: Iterator[Input]) -> Iterator[None]:
+        try:
+            yield
+        finally:
+            if isinstance(stream, Generator):
+                with self._blaming("The input"):
+                    stream.close()
+
+    @contextmanager
+    def _blaming(self, culprit: str) -> Iterator[None]:
+        """Note whose code it was that raised, for the message."""
+        try:
+            yield
+        except Exception:
+            self._culprit = culprit
+            raise
 
     def _send_window(self) -> None:
         parts = batches(
@@ -200,7 +221,7 @@ class _Run:
     def _submit(self, batch: list[Prepared]) -> Future[Outcome]:
         task = process if self._local else process_elsewhere
         inline = isinstance(self._executor, InlineExecutor)
-        with self._interrupts.allowed() if inline else nullcontext():
+        with self._blaming("The executor"), self._interrupts.allowed() if inline else nullcontext():
             return self._executor.submit(task, batch, self._job)
 
     # -- reading ------------------------------------------------------------------------------------------
@@ -216,7 +237,7 @@ class _Run:
 
     def _take(self, source: Iterator[tuple[int, Input]]) -> bool:
         """Read one document, if there is one."""
-        with self._interrupts.allowed():
+        with self._blaming("The input"), self._interrupts.allowed():
             self._read.extend(islice(source, 1))  # fetched and put down in one step: no Ctrl-C can lose it
         if not self._read:
             return False
@@ -284,7 +305,7 @@ class _Run:
         progress = self._account.progress()
         if progress.done > self._told:
             self._told = progress.done
-            with self._interrupts.allowed():
+            with self._blaming("A callback"), self._interrupts.allowed():
                 for callback in self._settings.callbacks:
                     callback(progress)
 
@@ -340,9 +361,7 @@ class _Run:
         if self._stop == "interrupted" or self._interrupts.held:  # held: when all was done, but it was meant
             raise UpsertInterrupted(f"Interrupted: {report}.", report) from cause
         if cause is not None:
-            raise SourceError(
-                f"The input, a callback or the executor raised {cause!r}; before that: {report}.", report
-            ) from cause
+            raise SourceError(f"{self._culprit} raised {cause!r}; before that: {report}.", report) from cause
         if report.failures and self._settings.on_error == "raise":
             raise PartialWriteError(_summary(report), report) from report.failures[0].error
         return report
@@ -373,7 +392,17 @@ def _two_contents(id_: str) -> DuplicateDocumentError:
 def _summary(report: WriteReport) -> str:
     first = report.failures[0]
     more = f"; stopped: {report.stopped}" if report.stopped else ""
+    were = "was" if report.failed == 1 else "were"
+    them = "it" if report.failed + report.not_reached == 1 else "them"
+    name = "" if first.id is None else f"id {first.id!r}: "
     return (
-        f"{report.failed} of {report.total} documents were not written (first: id {first.id!r}: "
-        f"{first.error}){more}. error.report names each; error.report.retry() sends them again."
+        f"{report.failed} of {counted(report.total, 'document')} {were} not written (first: {name}"
+        f"{_told(first.error)}){more}. error.report names each; error.report.retry() sends {them} again."
     )
+
+
+def _told(error: Exception) -> str:
+    """Return what an error says, with its type where the text alone may not tell what it is."""
+    if isinstance(error, VectorfaceError):
+        return str(error)
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

@@ -131,7 +131,10 @@ def process(batch: Sequence[Prepared], job: Job) -> Outcome:
 
 def process_elsewhere(batch: Sequence[Prepared], job: Job) -> Outcome:
     """Do the same in another process: what comes back must survive the way."""
-    outcome = process(batch, job)
+    try:
+        outcome = process(batch, job)
+    finally:
+        job.writer.close()  # a copy came along with this batch, and connected for it
     outcome.refused = [replace(refusal, error=_portable(refusal.error)) for refusal in outcome.refused]
     return outcome
 

@@ -24,6 +24,7 @@ class Limits:
         bytes_per_number: What one number of a vector takes in a request: 4 in memory, about 22 as JSON.
         batch_documents: Documents of a batch that pay best.
         writers: Threads that pay in writing at the same time.
+        processes: Whether several processes may write at the same time.
     """
 
     max_documents: int = 5_000
@@ -31,6 +32,7 @@ class Limits:
     bytes_per_number: int = 4
     batch_documents: int = 128
     writers: int = 1
+    processes: bool = True
 
     def size(self, document: Prepared, dimension: int | None) -> int:
         """Return about how many bytes ``document`` takes in a request, its vector included."""
@@ -90,4 +92,8 @@ class Writer(Protocol):
 
     def stored_stamps(self, ids: Sequence[str]) -> Mapping[str, Stamp]:
         """Return the stamps of the documents that are there and still are what their stamp says."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the store, if this is a copy in another process."""
         ...

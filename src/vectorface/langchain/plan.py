@@ -94,9 +94,18 @@ def _least_score(threshold: object, min_score: object, score_kind: ScoreKind) ->
         raise InvalidQueryError(
             "Pass min_score (in the score's own unit) or score_threshold (from 0 to 1), not both."
         )
+    return checked_threshold(threshold) or None
+
+
+def checked_threshold(threshold: object) -> float:
+    """Return a threshold in LangChain's relevance.
+
+    Raises:
+        InvalidQueryError: It is no number from 0 to 1.
+    """
     if isinstance(threshold, bool) or not isinstance(threshold, int | float) or not 0 <= threshold <= 1:
         raise InvalidQueryError(f"score_threshold={threshold!r} must be a number from 0 to 1.")
-    return float(threshold) or None
+    return float(threshold)
 
 
 def relevance_of(score_kind: ScoreKind) -> Callable[[float], float]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.vectorstores import VectorStoreRetriever
 from pydantic import ConfigDict
 
-from vectorface.langchain.plan import DEFAULT_K
+from vectorface.errors import ConfigurationError
+from vectorface.langchain.plan import DEFAULT_K, checked_threshold
 from vectorface.langchain.vectorstore import VectorfaceVectorStore
 
 if TYPE_CHECKING:
@@ -27,6 +28,10 @@ class VectorfaceRetriever(VectorStoreRetriever):
         k: Short for ``search_kwargs={"k": k}``, which is where it is kept.
         include_scores: Put ``score`` and ``score_kind`` into the metadata of each returned document.
         **options: LangChain's own ``name``, ``tags`` and ``metadata``. Others are refused.
+
+    Raises:
+        ConfigurationError: ``search_type`` is unknown, or needs a ``score_threshold`` that is not there.
+        InvalidQueryError: The ``score_threshold`` is no number from 0 to 1.
 
     Each option of a search can also be given to a single ``invoke(query, k=3, filter={...})``.
 
@@ -56,6 +61,7 @@ class VectorfaceRetriever(VectorStoreRetriever):
         **options: Any,
     ) -> None:
         merged = {**(search_kwargs or {}), **({} if k is None else {"k": k})}
+        merged |= _threshold(options.get("search_type", "similarity"), merged)
         super().__init__(vectorstore=vectorstore, search_kwargs=merged, **options)
 
     @property
@@ -84,3 +90,22 @@ class VectorfaceRetriever(VectorStoreRetriever):
         """Return the options of one search; ``verbose`` is LangChain's word to its callbacks, not to us."""
         scores = {"include_scores": True} if self.include_scores else {}
         return {**scores, **{name: value for name, value in given.items() if name != "verbose"}}
+
+
+def _threshold(search_type: object, search_kwargs: Mapping[str, Any]) -> dict[str, float]:
+    """Return the threshold where the search needs one, before LangChain's base refuses it less clearly."""
+    allowed = VectorfaceRetriever.allowed_search_types
+    if search_type not in allowed:
+        raise ConfigurationError(f"search_type={search_type!r} is unknown; use one of {_listed(allowed)}.")
+    if search_type != "similarity_score_threshold":
+        return {}
+    if search_kwargs.get("score_threshold") is None:
+        raise ConfigurationError(
+            "search_type='similarity_score_threshold' needs a threshold from 0 to 1: pass "
+            "search_kwargs={'score_threshold': 0.5}."
+        )
+    return {"score_threshold": checked_threshold(search_kwargs["score_threshold"])}
+
+
+def _listed(names: Collection[str]) -> str:
+    return ", ".join(repr(name) for name in names)

@@ -35,6 +35,7 @@ class Book:
         source: What its documents call their source, or ``None``.
         text: The whole text.
         pieces: Where each document lies in it.
+        places: Which of its documents each piece is, counted from 1; empty documents have no piece.
         split: Whether the documents are chunks that a splitter made.
         offsets: From positions in ``text`` to those that count for the caller: the ``start_index`` of the
             documents where they have one that fits, else the positions themselves.
@@ -43,8 +44,15 @@ class Book:
     source: Any
     text: str
     pieces: tuple[Piece, ...]
+    places: tuple[int, ...]
     split: bool
     offsets: OffsetMap
+
+    @property
+    def surely_split(self) -> bool:
+        """Whether the documents say themselves that a splitter made them: by an index, or by overlaps."""
+        indexed = any(start_index(piece.document) is not None for piece in self.pieces)
+        return indexed or any(after.start < before.end for before, after in pairwise(self.pieces))
 
 
 def read_books(documents: Iterable[Document | str], *, rule: Rule, one_book: bool = False) -> list[Book]:
@@ -153,6 +161,7 @@ def _book(documents: Sequence[Document], rule: Rule, *, split: bool) -> Book:
         source=documents[0].metadata.get("source"),
         text=text,
         pieces=pieces,
+        places=tuple(place for place, document in enumerate(documents, start=1) if document.page_content),
         split=split,
         offsets=_declared_offsets(pieces),
     )

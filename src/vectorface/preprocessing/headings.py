@@ -46,6 +46,9 @@ _EPILOGUE: Final = re.compile(
     r"^[ \t#*\[]*(?P<name>(?i:epilogue|epilog|épilogue|epílogo|epilogo)|终章|終章|尾声|尾聲)[ \t.*\]]*$",
     re.MULTILINE,
 )
+# An introduction is more than a line or two, and no list, table, quotation or link.
+_SHORTEST_INTRODUCTION: Final = 160
+_PROSE: Final = re.compile(r"^[ ]{0,3}(?![-*+>|!<\[#`~=]|\d+[.)])\S.*", re.MULTILINE)
 _LEADING_NUMBER: Final = re.compile(r"(?P<number>\d{1,4})(?:[.):][ \t]+|[ \t]+(?=\D))(?P<title>\S.*)")
 
 
@@ -56,7 +59,8 @@ def find_headings(text: str) -> list[Heading]:
     with arabic, roman or spelled-out numbers; ``VII. THE TITLE``; any word that counts ("ADVENTURE I.");
     ``第N章`` and its kin; Markdown's ``#``. The title stands on the heading's line or below it. The numbering
     as a whole decides which lines are chapters: a table of contents, numbered parts inside a chapter and
-    mentions of other chapters are none. A prologue and an epilogue become unnumbered headings.
+    mentions of other chapters are none. A prologue and an epilogue become unnumbered headings, and so does
+    the one ``# Title`` above Markdown's chapters if an introduction stands below it.
 
     Args:
         text: The text; its lines end in ``\n``.
@@ -75,7 +79,7 @@ def find_headings(text: str) -> list[Heading]:
     named = bool(chapters) and chapters[0].tier == STRONG  # nothing says chapter louder than the word
     markdown = [] if named else _markdown_headings(view)
     if len(markdown) > len(chapters):
-        return markdown
+        return _with_introduction(view, markdown)
     return _with_unnumbered_parts(view, _with_titles(view, chapters))
 
 
@@ -133,6 +137,16 @@ def _markdown_headings(text: str) -> list[Heading]:
     several = [headings for headings in levels.values() if len(headings) > 1]
     first = [headings for headings in levels.values() if headings and not text[: headings[0].start].strip()]
     return _counted([*several, *first, []][0])
+
+
+def _with_introduction(text: str, headings: list[Heading]) -> list[Heading]:
+    """Let the one title above the chapters head what stands between, if that is more than a motto."""
+    title = next(iter_markdown(text))
+    between = text[title.end : headings[0].start]
+    prose = sum(len(line) for line in _PROSE.findall(between))
+    if title.level > 1 or text[: title.start].strip() or prose < _SHORTEST_INTRODUCTION:
+        return headings
+    return [Heading(start=title.start, end=title.end, title=title.words or None), *headings]
 
 
 def _counted(headings: Sequence[Heading]) -> list[Heading]:

@@ -10,9 +10,11 @@ from typing import Any, Final, Literal
 
 from vectorface.preprocessing.headings import Heading
 
-#: Lines after which nothing belongs to the story: ``[ END ]`` and Project Gutenberg's own.
+#: Lines after which nothing belongs to the story: ``[ END ]``, Project Gutenberg's own, and, because a story
+#: may say it anywhere, ``THE END`` only below a blank line with no more than a few lines of text after it.
 DEFAULT_END_MARKERS: Final = (
     r"^[ \t]*\[[ \t]*(?i:the[ \t]+)?(?i:end)[ \t]*\][ \t]*$",
+    r"(?<=\n\n)[ \t]*THE END[ \t]*[.!]?[ \t]*$(?=\s*\S[\s\S]{0,500}\Z)",
     r"^[ \t]*\*{3}[ \t]*END OF (?:THE|THIS) PROJECT GUTENBERG\b.*$",
     r"^[ \t]*End of (?:the )?Project Gutenberg\b.*$",
 )

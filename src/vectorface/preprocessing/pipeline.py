@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Iterable, Sequence
 from typing import Final
@@ -18,12 +19,17 @@ from vectorface.preprocessing.patterns import Regex, compile_patterns
 from vectorface.preprocessing.reading import ReadBook, Reading
 from vectorface.preprocessing.rules import Headings, rule_for
 
-#: Size of a chunk in characters, where neither a size nor a splitter is given.
-DEFAULT_CHUNK_SIZE: Final = 1000
+#: Size of a chunk in characters, where neither a size nor a splitter is given. The default model reads 256
+#: tokens, about 900 characters of English; what is longer it cuts off without a word.
+DEFAULT_CHUNK_SIZE: Final = 800
+
+_PATH: Final = re.compile(
+    r"\s*\S+\.(?:txt|text|md|markdown|rst|pdf|html?|epub|docx?|rtf|tex)\s*", re.IGNORECASE
+)
 
 
 class PreprocessingWarning(UserWarning):
-    """The result may not be what was hoped for: no chapter was found in a text."""
+    """The result may not be what was hoped for: a text has no chapters, or begins them a second time."""
 
 
 def preprocess(
@@ -51,17 +57,17 @@ def preprocess(
         documents: Whole texts, pages, or chunks of them in order. Those with the same ``metadata["source"]``
             are one book; those without are one if they look like the chunks of one text.
         source: What to write into ``metadata["source"]``; by default the documents' own. Documents without a
-            source of their own are then one book.
+            source of their own are then one book, so call this once for each book.
         author: What to write into ``metadata["author"]``; by default the documents' own.
-        chunk_size: The most characters of a chunk, overlap included; by default 1000.
+        chunk_size: The most characters of a chunk, overlap included; by default 800.
         chunk_overlap: The most characters a chunk repeats from before it, in its chapter; by default a tenth
             of ``chunk_size``.
         splitter: A LangChain ``TextSplitter`` to cut the chapters with, instead of the two sizes.
         keep_chunks: Whether the documents given are the chunks. By default they are if a splitter made them,
             and neither a size nor a splitter is given here.
         headings: What a chapter's heading looks like: :func:`find_headings`, a regular expression with the
-            optional groups ``number`` and ``title``, a function from text to :class:`Heading` objects, or
-            ``None`` for texts without chapters.
+            optional named groups ``number`` and ``title``, a function from text to :class:`Heading` objects,
+            or ``None`` for texts without chapters.
         noise: Patterns of what to remove; by default the mark ``(picture)``.
         end_markers: Patterns of what nothing belongs to the book after.
         keep_outside: Whether to keep front matter and what follows an end marker, with chapter ``None``.
@@ -77,7 +83,8 @@ def preprocess(
         InvalidInputError: The documents are.
 
     Warns:
-        PreprocessingWarning: No heading was found in a text; it is kept whole, with chapter ``None``.
+        PreprocessingWarning: No heading was found in a text; it is kept whole, with chapter ``None``. Or one
+            of several texts given as one book begins its chapters anew, as another book does.
 
     Example:
         >>> book = "By A. Writer\n\n[ Chapter 1 ]\nIt was dark.\n\n[ Chapter 2 ]\nIt was light."
@@ -94,7 +101,8 @@ def preprocess(
     reading = _reading(headings, noise, end_markers, keep_outside=keep_outside)
     books = reading.read(documents, one_book=source is not None)
     if headings is not None:
-        _warn_of_missing_chapters(books)
+        _warn_of_missing_chapters(books, source)
+        _warn_of_second_books(books, source)
     return identified(
         chunk
         for book in books
@@ -188,13 +196,40 @@ def _usual_chunker(book: ReadBook, keep_chunks: bool | None) -> Chunker:  # noqa
     return StableChunker(size=DEFAULT_CHUNK_SIZE, overlap=DEFAULT_CHUNK_SIZE // 10)
 
 
-def _warn_of_missing_chapters(books: Sequence[ReadBook]) -> None:
-    missing = [book.given.source for book in books if book.lacks_chapters]
+def _warn_of_missing_chapters(books: Sequence[ReadBook], source: str | None) -> None:
+    missing = [book for book in books if book.lacks_chapters]
     if missing:
+        name = _name(missing[0], source)
         warnings.warn(
             f"No chapter heading was found in {len(missing)} of {len(books)} texts "
-            f"(first: {'one without a source' if missing[0] is None else repr(missing[0])}), so chapter is "
-            "None there; pass headings= a regular expression, or headings=None if there are no chapters.",
+            f"(first: {name or 'one without a source'}), so chapter is None there; pass headings= a regular "
+            f"expression, or headings=None if there are no chapters.{_hint_at_path(missing)}",
             PreprocessingWarning,
             stacklevel=3,
         )
+
+
+def _hint_at_path(books: Iterable[ReadBook]) -> str:
+    texts = (piece.document.page_content for book in books for piece in book.given.pieces)
+    path = next(filter(_PATH.fullmatch, texts), None)
+    if path is None:
+        return ""
+    return f" {path.strip()!r} looks like a path to a file: read the file and pass its text, not its path."
+
+
+def _warn_of_second_books(books: Iterable[ReadBook], source: str | None) -> None:
+    for book in books:
+        for begun in book.beginnings():
+            warnings.warn(
+                f"Text {book.given.places[begun.index]} of those given as {_name(book, source) or 'a book'} "
+                f"begins its chapters anew, with {begun.number} after {begun.reached}. Texts with one source "
+                "are read as one book, so the chapters of a second one are lost or mixed up with the first "
+                "one's; call preprocess() once for each book.",
+                PreprocessingWarning,
+                stacklevel=3,
+            )
+
+
+def _name(book: ReadBook, source: str | None) -> str:
+    name = book.given.source if source is None else source
+    return "" if name is None else repr(name)

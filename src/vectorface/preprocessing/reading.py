@@ -10,7 +10,8 @@ from typing import Any
 
 from langchain_core.documents import Document
 
-from vectorface.preprocessing.books import Book, read_books, runs_of
+from vectorface.preprocessing.beginnings import Beginning, find_beginnings
+from vectorface.preprocessing.books import LONGEST_CHUNK, Book, read_books, runs_of
 from vectorface.preprocessing.chunking import Chunker, WholeChunker
 from vectorface.preprocessing.cleaning import Cleaned, clean
 from vectorface.preprocessing.outlines import Chapter, Dropped, Outline, Section, find_sections
@@ -42,7 +43,7 @@ class Reading:
         cleaned = clean(book.text, self.noise)
         headings = self.rule.find(cleaned.text)
         sections = find_sections(cleaned.text, headings, self.end_markers, keep_outside=self.keep_outside)
-        return ReadBook(given=book, cleaned=cleaned, sections=tuple(sections))
+        return ReadBook(given=book, cleaned=cleaned, sections=tuple(sections), rule=self.rule)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,16 +54,29 @@ class ReadBook:
         given: The book as it was put together.
         cleaned: Its text without noise, and where that came from.
         sections: What the clean text consists of.
+        rule: What a heading looked like.
     """
 
     given: Book
     cleaned: Cleaned
     sections: tuple[Section, ...]
+    rule: Rule
 
     @property
     def lacks_chapters(self) -> bool:
         """Whether there is a text but no heading in it."""
         return bool(self.sections) and not any(section.heading for section in self.sections)
+
+    def beginnings(self) -> list[Beginning]:
+        """Find the documents that seem to begin another book."""
+        if len(self.given.pieces) <= 1 or self.given.surely_split:
+            return []
+        place = self.cleaned.offsets.to_derived
+        spans = [(place(piece.start), place(piece.end)) for piece in self.given.pieces]
+        chapters = [section.heading for section in self.sections if section.heading]
+        return list(
+            find_beginnings(self.cleaned.text, spans, chapters, self.rule, longest_page=LONGEST_CHUNK)
+        )
 
     def outline(self, *, source: str | None) -> Outline:
         """Show the chapters, and what is left out."""

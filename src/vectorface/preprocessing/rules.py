@@ -11,6 +11,7 @@ from typing import Final, TypeAlias
 from vectorface.errors import ConfigurationError, InvalidInputError
 from vectorface.preprocessing.headings import Heading, find_headings, numbered_from_one, plain
 from vectorface.preprocessing.markdown import iter_markdown
+from vectorface.preprocessing.numbering import select_chapters
 from vectorface.preprocessing.numerals import parse_number
 from vectorface.preprocessing.patterns import Regex, compile_pattern
 from vectorface.preprocessing.styles import MEDIUM, STRONG, find_candidates
@@ -45,10 +46,13 @@ class Rule:
     Attributes:
         find: Finds the headings of a text, in order and without overlaps.
         mark: Says what makes a line a heading, looked at alone: so one that was cut in two is known.
+        count: Finds the headings that have a number written in them; those that are counted by us, and a
+            caller's function, which may be costly, find none.
     """
 
     find: Callable[[str], list[Heading]]
     mark: Callable[[str], Mark]
+    count: Callable[[str], list[Heading]] = lambda _: []
 
 
 def rule_for(headings: Headings) -> Rule:
@@ -62,7 +66,7 @@ def rule_for(headings: Headings) -> Rule:
         The rule.
 
     Raises:
-        ConfigurationError: It is none of these, or the expression is unusable.
+        ConfigurationError: It is none of these, or the expression is unusable, or has groups without names.
 
     Example:
         >>> rule = rule_for(r"^== (?P<title>.+) ==$")
@@ -72,9 +76,9 @@ def rule_for(headings: Headings) -> Rule:
     if headings is None:
         return Rule(find=lambda _: [], mark=lambda _: Mark())
     if headings is find_headings:
-        return Rule(find=find_headings, mark=_usual_mark)
+        return Rule(find=find_headings, mark=_usual_mark, count=_usual_count)
     if isinstance(headings, str | re.Pattern):
-        return _pattern_rule(compile_pattern(headings, option="headings"))
+        return _pattern_rule(_with_named_groups(compile_pattern(headings, option="headings")))
     if callable(headings):
         finder: Finder = headings
         return Rule(find=lambda text: _checked(finder(text), len(text)), mark=lambda _: Mark())
@@ -93,6 +97,24 @@ def _usual_mark(line: str) -> Mark:
     return next((Mark(heading.end, MEDIUM) for heading in iter_markdown(line)), Mark())
 
 
+def _usual_count(text: str) -> list[Heading]:
+    view = plain(text)
+    return [
+        Heading(start=chapter.start, end=chapter.end, number=chapter.number, title=chapter.title)
+        for chapter in select_chapters(view, find_candidates(view))
+    ]
+
+
+def _with_named_groups(pattern: re.Pattern[str]) -> re.Pattern[str]:
+    """Refuse groups that nobody would read: what they hold is mostly meant to be the number and the title."""
+    if pattern.groups and not pattern.groupindex.keys() & {"number", "title"}:
+        raise ConfigurationError(
+            f"headings: none of the groups of {pattern.pattern!r} is named number or title, so neither would "
+            "be read; name them (?P<number>...) and (?P<title>...), or group with (?:...)."
+        )
+    return pattern
+
+
 def _pattern_rule(pattern: re.Pattern[str]) -> Rule:
     def find(text: str) -> list[Heading]:
         return _numbered([_matched(match) for match in pattern.finditer(text)])
@@ -101,7 +123,10 @@ def _pattern_rule(pattern: re.Pattern[str]) -> Rule:
         match = pattern.search(line)
         return Mark(match.end(), STRONG) if match else Mark()
 
-    return Rule(find=find, mark=mark)
+    def count(text: str) -> list[Heading]:
+        return [heading for heading in map(_matched, pattern.finditer(text)) if heading.number is not None]
+
+    return Rule(find=find, mark=mark, count=count)
 
 
 def _matched(match: re.Match[str]) -> Heading:

@@ -71,6 +71,11 @@ class Link(Protocol):
         ...
 
     @property
+    def processes(self) -> bool:
+        """Whether several processes may write at the same time."""
+        ...
+
+    @property
     def max_documents(self) -> int:
         """How many documents to send at once."""
         ...
@@ -96,6 +101,7 @@ class GivenLink:
     """A client that sees every write: one that the caller made, and closes."""
 
     writers = 1
+    processes = False  # a client cannot be sent to them
     max_documents = _MAX_SENT
 
     def __init__(self, client: ClientAPI) -> None:
@@ -120,6 +126,7 @@ class ServerLink(GivenLink):
     """A client of a server, with time-outs."""
 
     writers = 4
+    processes = True
 
     def __init__(self, settings: ChromaSettings) -> None:
         address = f"{settings.host}:{settings.port}"

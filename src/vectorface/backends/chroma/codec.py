@@ -227,4 +227,4 @@ def _is_native_list(values: list[Value]) -> bool:
 
 def is_native_key(key: str) -> bool:
     """Tell whether Chroma takes the key in metadata and filters, and it is none of ours."""
-    return bool(key) and key[0] not in "#$" and key != "chroma:document" and not key.startswith(PREFIX)
+    return bool(key) and key[0] not in "#$" and not key.startswith(("chroma:", PREFIX))

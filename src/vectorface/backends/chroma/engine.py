@@ -37,6 +37,7 @@ class DirectoryLink:
     """A directory on disk, with one engine for the whole process."""
 
     writers = 1
+    processes = False
     max_documents = MAX_DOCUMENTS
 
     def __init__(self, path: Path) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from typing import Any, Final, TypeAlias
 
@@ -33,8 +33,6 @@ NOTHING: Final[Where] = {"$nothing": True}
 _MOST_CLAUSES: Final = 64
 #: SQLite takes 32,766 variables in a statement, other parts of it included.
 _MOST_OPERANDS: Final = 8_000
-#: Up to this many values are looked for in lists natively; beyond, every list at the path is verified.
-_MOST_CONTAINS: Final = 8
 
 _INT64: Final = 1 << 63
 
@@ -153,9 +151,15 @@ def _equal_numbers(path: str, values: Sequence[Any]) -> list[Where]:
     clauses = [_in(path, asked)] if asked else []
     beyond = (value for value in values if abs(value) > SAFE_INT or value != int(value))
     clauses += [_near(path, float(value)) for value in beyond if abs(value) <= sys.float_info.max]
-    spellings = [spelled for value in asked if abs(value) <= SAFE_INT for spelled in (value, float(value))]
-    spellings += [value for value in values if value != int(value)]
-    return [*clauses, *_in_lists(path, spellings)]
+    return [*clauses, *_in_lists(path, [spelled for value in values for spelled in _spellings(value)])]
+
+
+def _spellings(value: Any) -> Iterator[int | float]:
+    """Yield the native values that equal a number; a list of Chroma's tells integers from floats."""
+    if value == int(value) and -_INT64 <= value < _INT64:
+        yield int(value)
+    if abs(value) <= sys.float_info.max:
+        yield float(value)
 
 
 def _near(path: str, value: float) -> Where:
@@ -174,8 +178,6 @@ def _in(path: str, values: Sequence[Any]) -> Where:
 
 
 def _in_lists(path: str, values: Sequence[Any]) -> list[Where]:
-    if len(values) > _MOST_CONTAINS:
-        return [_lists(path)]
     return [{path: {"$contains": value}} for value in values]
 
 

@@ -7,7 +7,6 @@ import os
 from collections.abc import Collection as Several
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -15,12 +14,14 @@ import numpy as np
 from chromadb.config import DEFAULT_DATABASE, DEFAULT_TENANT
 
 from vectorface.backends.chroma import arguments
+from vectorface.backends.chroma.claims import Claims
 from vectorface.backends.chroma.client import ChromaSettings, Link, Mode, link
 from vectorface.backends.chroma.codec import PREFIX, encode, native_text
 from vectorface.backends.chroma.engine import MAX_DOCUMENTS
 from vectorface.backends.chroma.filters import NOTHING, superset
+from vectorface.backends.chroma.finding import Finder, passing
 from vectorface.backends.chroma.leftovers import delete_collection
-from vectorface.backends.chroma.results import SPACES, info, one_query, rows
+from vectorface.backends.chroma.results import SPACES, info, rows
 from vectorface.backends.chroma.translation import translated
 from vectorface.encoding import DenseEncoder, EmbeddingsLike
 from vectorface.errors import (
@@ -37,7 +38,7 @@ from vectorface.indexes import ConnectionSettings, IndexSpec
 from vectorface.ingest import writer
 from vectorface.interface import VectorDBInterface
 from vectorface.primitives import Entry, Field, Fields, Query, Removal, Selection, Stored, chunks
-from vectorface.records import IndexInfo, Metric, Vector
+from vectorface.records import IndexInfo, Metric
 
 if TYPE_CHECKING:
     from chromadb.api import ClientAPI
@@ -50,8 +51,6 @@ _INCLUDE: Final[Mapping[Field, str]] = {"text": "documents", "metadata": "metada
 _MAX_BYTES: Final = 40_000_000
 #: Names of one page of collections.
 _PAGE: Final = 1_000
-#: Chroma reads the documents it found by id, in one statement for all queries of a request.
-_MOST_FOUND: Final = 30_000
 
 
 class ChromaDB(VectorDBInterface):
@@ -70,6 +69,7 @@ class ChromaDB(VectorDBInterface):
     def __init__(self, embeddings: EmbeddingsLike = "minilm") -> None:
         self._encoder = DenseEncoder(embeddings)
         super().__init__(self._encoder)
+        self._claims = Claims()
         self._link: Link | None = None
         self._process = os.getpid()
         self._handle: tuple[ClientAPI, Collection] | None = None
@@ -158,6 +158,7 @@ class ChromaDB(VectorDBInterface):
             max_bytes=_MAX_BYTES,
             bytes_per_number=22,
             writers=self._link.writers if self._link else 1,
+            processes=self._link.processes if self._link else False,
         )
 
     def as_langchain_chroma(self) -> Chroma:
@@ -230,7 +231,7 @@ class ChromaDB(VectorDBInterface):
     def _collection(self, client: ClientAPI) -> Collection:
         """Return the handle of the current collection, looked up and checked once for each client."""
         handle = self._handle
-        if handle is None or handle[0] is not client:
+        if handle is None or handle[0] is not client or handle[1].name != self.index:
             handle = client, client.get_collection(self.index, embedding_function=None)
             self.encoder.fingerprint(self.metric).check(info(handle[1], count=0))
             self._handle = handle
@@ -292,14 +293,10 @@ class ChromaDB(VectorDBInterface):
     def _scan(self, native: Any, fields: Fields, batch_size: int) -> Iterator[Sequence[Stored]]:
         if native is NOTHING:
             return
-        size, offset = min(batch_size, MAX_DOCUMENTS), 0
-        while True:
-            with self._reading() as collection:
-                found = collection.get(limit=size, offset=offset, include=_include(fields), **native)
-            yield rows(found)
-            offset += len(found["ids"])
-            if len(found["ids"]) < size:
-                return
+        with self._reading() as collection:
+            ids = passing(collection, native)  # at once: pages would shift when somebody deletes
+        for part in chunks(ids, min(batch_size, MAX_DOCUMENTS)):
+            yield self._read(part, fields) if fields else [Stored(id=id_) for id_ in part]
 
     def _count(self, native: Any) -> int:
         if native is NOTHING:
@@ -312,45 +309,16 @@ class ChromaDB(VectorDBInterface):
     ) -> list[list[Stored]]:
         if native is NOTHING:
             return [[] for _ in queries]
-        vectors = [query.vector for query in queries]
         with self._reading() as collection:
-            if limit * len(vectors) <= _MOST_FOUND:
-                return self._found(collection, vectors, native, limit, _include(fields))
-            limit = min(limit, collection.count())
-            return [self._found_many(collection, vector, native, limit, fields) for vector in vectors]
-
-    def _found(
-        self,
-        collection: Collection,
-        vectors: Sequence[Vector | None],
-        native: Any,
-        limit: int,
-        include: Sequence[Any],
-    ) -> list[list[Stored]]:
-        found = collection.query(
-            query_embeddings=np.asarray(vectors, dtype=np.float32),
-            n_results=max(limit, 1),
-            include=[*include, "distances"],
-            **native,
-        )
-        return [rows(one_query(found, i), metric=self.metric) for i in range(len(vectors))]
-
-    def _found_many(
-        self, collection: Collection, vector: Vector | None, native: Any, limit: int, fields: Fields
-    ) -> list[Stored]:
-        """Find more than Chroma can read at once: the ids first, then the documents in parts."""
-        [nearest] = self._found(collection, [vector], native, limit, ())
-        documents = {
-            stored.id: stored
-            for part in chunks(nearest, MAX_DOCUMENTS)
-            for stored in rows(collection.get(ids=[one.id for one in part], include=_include(fields)))
-        }
-        return [replace(documents[one.id], score=one.score) for one in nearest if one.id in documents]
+            finder = Finder(
+                collection=collection, native=native, metric=self.metric, include=_include(fields)
+            )
+            return finder.nearest([query.vector for query in queries], limit)
 
     # -- writing ------------------------------------------------------------------------------------------
 
     def _write(self, entries: Sequence[Entry], mode: writer.Mode) -> dict[str, Exception]:
-        with self._writing() as collection:
+        with self._claims.on(entry.id for entry in entries), self._writing() as collection:
             old = _old_keys(collection, entries)
             refused = {entry.id for entry in entries if _stands_against(entry.id in old, mode)}
             sent = [entry for entry in entries if entry.id not in refused]
@@ -371,8 +339,8 @@ class ChromaDB(VectorDBInterface):
         )
 
     def _remove(self, targets: Sequence[Stored]) -> Removal:
-        with self._writing() as collection:
-            ids = [stored.id for stored in targets]
+        ids = [stored.id for stored in targets]
+        with self._claims.on(ids), self._writing() as collection:
             # Chroma's own count is of the ids it was asked to delete, not of those that were there.
             present = set(collection.get(ids=ids, include=[])["ids"]) if ids else set()
             if present:

@@ -64,10 +64,20 @@ class ConnectionContract(Contract):
         assert contents(library) == contents_of(story())
 
     def test_connect_moves_to_another_index(self, library: VectorDBInterface) -> None:
-        """Other arguments close the connection and open another."""
+        """The first one keeps its documents."""
         self.connect(library, self.name("other"))
         assert library.index == self.name("other")
         assert library.count() == 0
+        assert {self.name(), self.name("other")} <= set(library.list_indexes())
+        self.connect(library, self.name())
+        assert contents(library) == contents_of(story())
+
+    def test_a_refused_connect_leaves_the_store_as_it_was(self, library: VectorDBInterface) -> None:
+        """It goes on with the index that it had."""
+        with pytest.raises(IndexNotFoundError, match="create=True"):
+            self.connect(library, self.name("missing"), create=False)
+        assert contents(library) == contents_of(story())
+        assert library.query("lamp")
 
     def test_close_twice_is_fine(self, store: VectorDBInterface) -> None:
         """The second ``close`` does nothing."""

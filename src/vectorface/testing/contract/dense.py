@@ -339,6 +339,20 @@ class DenseContract(Contract):
         assert (failure.id, type(failure.error)) == ("zero", EmbeddingError)
         assert list(contents(store)) == ["fine"]
 
+    # -- many equal vectors -------------------------------------------------------------------------------
+
+    def test_all_of_many_equal_vectors_are_found(self) -> None:
+        """As many hits as are asked for and are there, although nothing tells them apart."""
+        store = self.shelf()
+        same = [document(f"same-{i:03d}", same=True, odd=i % 2 == 1) for i in range(600)]
+        store.upsert(same, vectors=[[0.0, 0.6, 0.8]] * len(same))
+        query = [1.0, 0.1, 0.0]
+        assert len(store.query(vector=query, k=600, filter={"same": True})) == 600
+        assert len(store.query(vector=query, k=300, filter={"odd": True})) == 300
+        hits = store.query(vector=query, k=1_000)
+        assert len(set(ids_of(hits))) == store.count()
+        self.assert_best_first([hit.score for hit in hits])
+
     # -- wrong input --------------------------------------------------------------------------------------
 
     def test_a_bad_vector_is_refused(self) -> None:

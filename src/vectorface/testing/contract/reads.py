@@ -94,6 +94,16 @@ class ReadContract(Contract):
         assert sorted(ids_of(library.scan(contains="Nan"))) == ["dawn", "dusk"]
         assert ids_of(library.scan(filter={"chapter": 6}, contains="Nan", batch_size=1)) == ["dawn"]
 
+    def test_a_scan_misses_nothing_while_documents_are_deleted(self, store: VectorDBInterface) -> None:
+        """What was there all the time is found, whatever is deleted beside it."""
+        store.add(document(f"{i:02d}", f"lamp {i}", n=i) for i in range(60))
+        seen = []
+        for record in store.scan(batch_size=10):
+            seen.append(record.id)
+            store.delete_by_filter(ids=[str(record.id)])
+        assert sorted(seen) == [f"{i:02d}" for i in range(60)]
+        assert store.count() == 0
+
     def test_scan_of_an_empty_index_is_empty(self, store: VectorDBInterface) -> None:
         """Nothing is no error."""
         assert list(store.scan()) == []

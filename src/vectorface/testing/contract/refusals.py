@@ -121,6 +121,12 @@ BAD_FILTERS: Mapping[str, tuple[Any, str]] = {
         {"$nor": [{}]},
         r"filter\['\$nor'\]: unknown operator '\$nor'.*\$and, \$or and \$not",
     ),
+    "an operator without its $": (
+        {"chapter": {"gt": 1}},
+        r"filter\['chapter'\]\['gt'\] is not an operator; did you mean '\$gt'\?.*'chapter\.gt'",
+    ),
+    "a search for text": ({"title": {"$contains": "lamp"}}, r"unknown operator '\$contains'.*contains="),
+    "a search for text as a key": ({"$text": {"$search": "lamp"}}, r"unknown operator '\$text'.*contains="),
     "operator as a key": ({"$eq": 1}, r"filter\['\$eq'\]: unknown operator"),
     "inner path": (
         {"$and": [{"a": 1}, {"b": {"$gt": None}}]},
@@ -235,6 +241,7 @@ BAD_CALLS: Mapping[str, Refusal] = {
     ),
     "blank query": Refusal(lambda s: s.query("  "), InvalidQueryError, "not blank"),
     "query that is no text": Refusal(lambda s: s.query(7), InvalidQueryError, "must be text"),
+    "query that is a dict": Refusal(lambda s: s.query({"question": "x"}), InvalidQueryError, "must be text"),
     "surrogate in a query": Refusal(lambda s: s.query("\ud800"), InvalidQueryError, "lone surrogate"),
     "fetch_k=0": Refusal(lambda s: s.query("lamp", fetch_k=0), InvalidQueryError, "fetch_k=0.*at least 1"),
     "lambda_mult=2": Refusal(lambda s: s.query("lamp", lambda_mult=2), InvalidQueryError, "between 0.*and 1"),
@@ -273,6 +280,19 @@ BAD_CALLS: Mapping[str, Refusal] = {
     ),
     "an executor that is none": Refusal(
         lambda s: s.upsert_parallel([document("x")], executor=_ANY), ConfigurationError, r"submit\(\)"
+    ),
+    "retry=3": Refusal(
+        lambda s: s.upsert_parallel([document("x")], retry=3),
+        ConfigurationError,
+        r"RetryPolicy\(attempts=3\)",
+    ),
+    "callbacks=print": Refusal(
+        lambda s: s.upsert_parallel([document("x")], callbacks=print),
+        ConfigurationError,
+        r"write callbacks=\[print\]",
+    ),
+    "cancel=True": Refusal(
+        lambda s: s.upsert_parallel([document("x")], cancel=True), ConfigurationError, r"threading\.Event\(\)"
     ),
     # indexes
     "index name in upper case": Refusal(

@@ -62,6 +62,23 @@ class ThreadContract(Contract):
             assert store.get(["same"])[0].text == f"lamp of {winner}"
             store.delete_by_filter(ids=["same"])
 
+    def test_of_threads_that_replace_one_document_one_wins_whole(self, store: VectorDBInterface) -> None:
+        """Text and metadata are those of one of them, never a mixture."""
+
+        def work(thread: int) -> None:
+            for turn in range(5):
+                store.upsert([document("same", f"lamp of {thread}", **{f"key{thread}": turn})])
+
+        at_once(work)
+        [record] = store.get(["same"])
+        assert list(record.metadata) == [f"key{record.text[-1]}"]
+
+    def test_of_threads_that_delete_each_document_is_counted_once(self, store: VectorDBInterface) -> None:
+        """The counts add up to what was there."""
+        store.add(document(f"{i}", f"lamp {i}", n=i) for i in range(40))
+        reports = at_once(lambda _: store.delete_by_filter({"n": {"$gte": 0}}))
+        assert (sum(report.deleted for report in reports), store.count()) == (40, 0)
+
     def test_a_store_that_is_closed_leaves_nothing_behind(self, store: VectorDBInterface) -> None:
         """Other stores get nothing of what it held, whether that lives on or not."""
         other = self.open("other")
