@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -24,6 +25,32 @@ def in_thread(method: Callable[Concatenate[S, P], R]) -> Callable[Concatenate[S,
     twin.__name__ = f"a{method.__name__}"
     twin.__qualname__ = twin.__name__.join(method.__qualname__.rsplit(method.__name__, 1))
     twin.__doc__ = f"Run :meth:`{method.__name__}` in a worker thread; same arguments, same result."
+    return twin
+
+
+def stoppable_in_thread(
+    method: Callable[Concatenate[S, P], R],
+) -> Callable[Concatenate[S, P], Coroutine[Any, Any, R]]:
+    """Return the async twin of a method with an option ``cancel``: cancelling the task stops the thread too.
+
+    The task ends when the thread has: what it had begun is finished, and nothing goes on behind one's back.
+    """
+    plain = in_thread(method)
+
+    @functools.wraps(plain)
+    async def twin(self: S, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        if kwargs.get("cancel") is None:
+            kwargs["cancel"] = threading.Event()
+        cancel: Any = kwargs["cancel"]
+        run = asyncio.ensure_future(plain(self, *args, **kwargs))
+        try:
+            return await asyncio.shield(run)
+        except asyncio.CancelledError:
+            cancel.set()
+            await asyncio.gather(run, return_exceptions=True)
+            raise
+
+    twin.__doc__ = f"{plain.__doc__} Cancelling the task stops the run."
     return twin
 
 

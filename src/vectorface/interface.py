@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, final
 
 from vectorface import writing
-from vectorface.asynchronous import in_thread, stream_in_thread
+from vectorface.asynchronous import in_thread, stoppable_in_thread, stream_in_thread
 from vectorface.backend import Backend
 from vectorface.documents import Prepared, checked_ids, collapsed, counted, prepare_all
 from vectorface.encoding import Encoder
@@ -143,6 +143,15 @@ class VectorDBInterface(Backend):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    async def __aenter__(self) -> Self:
+        self._ready()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
 
     def __repr__(self) -> str:
         state = f"index={self._settings.index!r}" if self._settings else "not connected"
@@ -761,7 +770,7 @@ class VectorDBInterface(Backend):
     alist_indexes = in_thread(list_indexes)
     aadd = in_thread(add)
     aupsert = in_thread(upsert)
-    aupsert_parallel = in_thread(upsert_parallel)
+    aupsert_parallel = stoppable_in_thread(upsert_parallel)
     areplace = in_thread(replace)
     aget = in_thread(get)
     ascan = stream_in_thread(scan)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+import threading
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,6 +14,10 @@ from vectorface.errors import DuplicateDocumentError, InvalidQueryError, NotConn
 from vectorface.testing.contract.base import Contract, contents, contents_of, document, ids_of, story
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from langchain_core.documents import Document
+
     from vectorface.interface import VectorDBInterface
 
 
@@ -63,6 +70,40 @@ class AsyncContract(Contract):
         asyncio.run(store.aclose())
         with pytest.raises(NotConnectedError):
             store.count()
+
+    def test_it_is_an_asynchronous_context_manager(self, store: VectorDBInterface) -> None:
+        """``async with`` closes, as ``with`` does."""
+
+        async def scenario() -> int:
+            async with store as entered:
+                await entered.aadd(story())
+                return await entered.acount()
+
+        assert asyncio.run(scenario()) == len(story())
+        with pytest.raises(NotConnectedError):
+            store.count()
+
+    def test_a_cancelled_bulk_write_stops(self, store: VectorDBInterface) -> None:
+        """Nothing is written any more when the task has ended."""
+        begun = threading.Event()
+
+        def endless() -> Iterator[Document]:
+            for number in itertools.count():
+                begun.set()
+                time.sleep(0.001)
+                yield document(f"{number}", f"lamp {number}")
+
+        async def scenario() -> None:
+            task = asyncio.create_task(store.aupsert_parallel(endless(), batch_size=10))
+            await asyncio.to_thread(begun.wait, 10)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+        asyncio.run(scenario())
+        count = store.count()
+        time.sleep(0.1)
+        assert store.count() == count
 
     def test_twins_raise_the_same_errors(self, library: VectorDBInterface) -> None:
         """At the ``await``."""
