@@ -60,6 +60,23 @@ def test_the_end_of_something_else_ends_no_book(end: str) -> None:
     assert chunk.page_content.split() == text.split()
 
 
+@pytest.mark.parametrize("marker", ["[ The End ]", "[ END ]", "*** END OF THE PROJECT GUTENBERG EBOOK"])
+def test_an_end_before_another_chapter_ends_no_book(marker: str) -> None:
+    said = f"Chapter 1\n\nThe film said\n\n{marker}\n\nand Nan left.\n\n"
+    text = f"{said}Chapter 2\n\nDark.\n\n{marker}\n\nPrinted."
+    first, second = preprocess([text])
+    assert first.page_content.endswith(f"{marker}\n\nand Nan left.")
+    assert second.page_content.split() == "Chapter 2 Dark.".split()
+    [dropped] = outline([text])[0].dropped
+    assert dropped.text == f"{marker}\n\nPrinted."
+
+
+def test_an_end_directly_below_a_heading_ends_the_book() -> None:
+    [found] = outline(["Chapter 1\n\nDark.\n\nChapter 2\n[ END ]\n\nPrinted."])
+    assert [chapter.title for chapter in found.chapters] == [None, None]
+    assert [part.text for part in found.dropped] == ["[ END ]\n\nPrinted."]
+
+
 INTRODUCTION = "This guide says how a lamp is lit, and what to do where it will not burn. " * 3
 
 

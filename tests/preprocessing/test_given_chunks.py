@@ -188,3 +188,13 @@ def test_chunks_without_headings_are_kept_with_a_warning() -> None:
         ("Nan lit the lamp.", None),
         ("It was light.", None),
     ]
+
+
+def test_paragraphs_of_one_length_are_not_glued_together() -> None:
+    told = (
+        "The year {} was hard. Many people of the town left for the sea and came back late. It rained a lot."
+    )
+    text = "\n\n".join(told.format(1900 + n) for n in range(40))
+    splitter = RecursiveCharacterTextSplitter(chunk_size=120, chunk_overlap=20)
+    chunks = preprocess(splitter.create_documents([text]), chunk_size=100_000, headings=None)
+    assert chunks[0].page_content.split() == text.split()

@@ -105,8 +105,9 @@ def test_a_mention_on_a_line_of_its_own_does_not_stand_against_the_count() -> No
 
 
 def test_a_chapter_whose_text_goes_on_in_the_headings_line_is_found_without_a_title() -> None:
-    text = "".join(f"Chapter {n}. It was dark, {'and ' * 40}cold.\n\n" for n in (1, 2))
-    assert found(text) == [(1, None), (2, None)]
+    text = "".join(f"Chapter {n}. It was dark, {'and ' * 40}cold.\n\n" for n in (1, 2, 3))
+    assert found(text) == [(1, None), (2, None), (3, None)]
+    assert found(f"PART 1\n\n{text}PART 2\n\n{text}") == found(text) * 2
 
 
 @pytest.mark.parametrize(
@@ -144,6 +145,8 @@ CONTENTS = [
     "   I. The Lamp\n  II. The Door\n III. Salt",
     "1. The Lamp\n2. The Door\n3. Salt",
     "- [Chapter 1](#1)\n- [Chapter 2](#2)\n- [Chapter 3](#3)",
+    "Contents\n\nChapter 1 The Lamp 10\nChapter 2 The Door 20\nChapter 3 Salt 30",
+    "Contents\n\nChapter 1 The Lamp\nChapter 2 The Door\nChapter 3 Salt",
     "Chapter 1\nA lamp is lit.\nChapter 2\nA door is shut.\nChapter 3\nSalt is found.",
 ]
 
@@ -226,6 +229,77 @@ def test_a_prologue_and_an_epilogue_are_parts_without_numbers() -> None:
     assert found(text) == [(None, "Prologue"), (1, None), (None, "EPILOGUE")]
 
 
+@pytest.mark.parametrize(
+    ("prologue", "epilogue"),
+    [
+        ("PROLOGUE: THE NIGHT", "EPILOGUE: THE DAY"),
+        ("Prologue - A Night", "Epilogue: After"),
+        ("Prologue. The Night", "Épilogue — Le jour"),
+    ],
+)
+@pytest.mark.parametrize("line", ["{}", "# {}", "**{}**", "[ {} ]"])
+def test_a_prologue_and_an_epilogue_may_have_titles(line: str, prologue: str, epilogue: str) -> None:
+    text = f"{line.format(prologue)}\n\nOnce.\n\nChapter 1\n\nDark.\n\n{line.format(epilogue)}\n\nEver after."
+    assert found(text) == [(None, prologue), (1, None), (None, epilogue)]
+
+
+@pytest.mark.parametrize("line", ["Epilogue - that is, the end", "Prologue: The night, which was long,"])
+def test_a_sentence_about_a_prologue_is_none(line: str) -> None:
+    assert found(f"{line}\n\nChapter 1\n\nDark.\n\n{line}\n\nLit.") == [(1, None)]
+
+
+def test_what_counts_in_another_style_before_the_chapters_is_kept() -> None:
+    letters = "".join(f"Letter {n}\n\nDear Nan, it is dark.\n\n" for n in (1, 2))
+    chapters = "".join(f"Chapter {n}\n\nIt was dark.\n\n" for n in (1, 2, 3))
+    text = f"The Lamp\n\n{letters}{chapters}"
+    assert found(text) == [(None, "Letter 1"), (None, "Letter 2"), (1, None), (2, None), (3, None)]
+    assert found(f"{text}Letter 3\n\nDear Nan.") == [(1, None), (2, None), (3, None)]  # they count chapters
+    short = "Letter 1\nabout ash\n\nLetter 2\nabout salt\n\n"
+    assert found(short + chapters.replace("dark.", "dark. " + "It was cold. " * 40)) == found(chapters)
+
+
+def books(*chapters: int) -> str:
+    """Write books of so many chapters each."""
+    return "".join(
+        f"BOOK {numeral}\n\n" + "".join(f"Chapter {n + 1}\n\nIt was dark.\n\n" for n in range(count))
+        for numeral, count in zip(("I", "II", "III"), chapters, strict=False)
+    )
+
+
+@pytest.mark.parametrize("counts", [(2, 1), (2, 1, 2), (1, 1, 1), (1, 2, 1), (3, 3)])
+@pytest.mark.parametrize("contents", [False, True])
+def test_a_part_may_have_a_single_chapter(counts: tuple[int, ...], contents: bool) -> None:  # noqa: FBT001
+    text = books(*counts)
+    listed = text.replace("It was dark.\n\n", "").replace("\n\n", "\n") if contents else ""
+    headings = find_headings(f"{listed}\n\n{text}")
+    assert [(heading.number, heading.title) for heading in headings] == [
+        (n + 1, None) for count in counts for n in range(count)
+    ]
+    assert headings[0].start >= len(listed)
+
+
+def test_a_part_in_a_running_head_begins_nothing_anew() -> None:
+    heads = [("I", 1), ("I", 1), ("I", 2), ("I", 2), ("II", 3), ("II", 3)]
+    text = "".join(f"BOOK {book}\n\nChapter {chapter}\n\nDark.\n\n" for book, chapter in heads)
+    assert [number for number, _ in found(text)] == [1, 2, 3]
+
+
+def test_a_heading_is_no_title() -> None:
+    scenes = "ACT {}\n\nSCENE I\n\nDark.\n\nSCENE II\n\nLit.\n\n"
+    assert found(scenes.format("I") + scenes.format("II")) == [(1, None), (2, None)]
+    assert found("BOOK I\n\nChapter 7\n\nDark.\n\nBOOK II\n\nSalt.\n\nBOOK III\n\nAsh.")[0] == (1, None)
+
+
+def test_a_title_may_count_the_chapters_in_its_own_words() -> None:
+    text = "Chapter 1\n\nDay One\n\nDark.\n\nChapter 2\n\nDay Two\n\nLit."
+    assert found(text) == [(1, "Day One"), (2, "Day Two")]
+
+
+def test_an_end_marker_is_no_title() -> None:
+    assert found("Chapter 1\n\nDark.\n\nChapter 2\n[ END ]\n\nPrinted here.") == [(1, None), (2, None)]
+    assert found("Chapter 1\n\nThe End\n\nDark.") == [(1, "The End")]
+
+
 MARKDOWN = """# The Lamp
 
 A word before.
@@ -268,3 +342,19 @@ def test_markdown_sections_do_not_stand_against_a_chapter() -> None:
 
 def test_a_tilde_does_not_close_a_fence_of_backticks() -> None:
     assert found("# Ash\n\n```\n~~~\n# no\n```\n\n# Salt\n\nLit.") == [(1, "Ash"), (2, "Salt")]
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "````\n```\n# no\n```\n# nor this\n````",
+        "~~~\n~~~ python\n# no\n~~~~",
+        "```\n```python\n# no\n```",
+    ],
+)
+def test_a_shorter_fence_or_one_with_a_language_closes_none(code: str) -> None:
+    assert found(f"# Ash\n\n{code}\n\n# Salt\n\nLit.") == [(1, "Ash"), (2, "Salt")]
+
+
+def test_code_within_a_line_opens_no_fence() -> None:
+    assert found("# Ash\n\n```lamp``` is lit.\n\n# Salt\n\nLit.") == [(1, "Ash"), (2, "Salt")]

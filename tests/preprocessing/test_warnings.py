@@ -122,6 +122,30 @@ def test_a_text_without_headings_is_named_by_the_source_given() -> None:
         preprocess(["It was dark."])
 
 
+def told(text: str, **options: object) -> list[str]:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        preprocess([text], source="The Lamp", **options)  # type: ignore[arg-type]
+    return [str(warning.message) for warning in caught]
+
+
+def test_much_front_matter_is_told() -> None:
+    before, chapter = "Nan lit the lamp. " * 150, "Chapter 1\n\n" + "It was dark. " * 500
+    [message] = told(before + "\n\n" + chapter)
+    assert message.startswith("2702 of ")
+    assert "'The Lamp'" in message
+    assert "outline()" in message
+    assert "headings=" in message
+    assert told(before + "\n\n" + chapter, keep_outside=True) == []
+    assert told(before[:1900] + "\n\n" + chapter) == []
+    assert told(before + "\n\n" + chapter * 10) == []
+
+
+@pytest.mark.parametrize("name", ["alice", "sherlock"])
+def test_the_front_matter_of_a_real_book_is_not_told(data_dir: Path, name: str) -> None:
+    assert told(*read(data_dir, name)) == []
+
+
 @pytest.mark.parametrize("path", ["/some/path/alice.txt", "book.MD", r"C:\books\lamp.pdf", "lamp.html\n"])
 def test_a_path_is_told_from_a_text(path: str) -> None:
     with pytest.warns(PreprocessingWarning, match="looks like a path to a file") as caught:

@@ -15,11 +15,10 @@ from typing import Final
 
 from vectorface.preprocessing.headings import Heading
 from vectorface.preprocessing.rules import Rule
-from vectorface.preprocessing.styles import STRONG
+from vectorface.preprocessing.styles import PART_WORDS, STRONG
 
-_PART_WORDS: Final = "part|book|volume|vol|act|teil|band|buch|partie|tome|livre|parte|libro|tomo"
 _PART: Final = re.compile(
-    rf"\W*(?:(?:the|end|of)\s+)*(?:\w+\s+)?(?:{_PART_WORDS})\b.{{0,60}}|第.{{1,4}}[部卷篇集].*", re.IGNORECASE
+    rf"\W*(?:(?:the|end|of)\s+)*(?:\w+\s+)?(?:{PART_WORDS})\b.{{0,60}}|第.{{1,4}}[部卷篇集].*", re.IGNORECASE
 )
 _LINES_WITH_PART: Final = 3  # the part, its title, a motto
 

@@ -7,14 +7,17 @@ default.
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final
 
 from vectorface.preprocessing.markdown import DEEPEST, iter_markdown
-from vectorface.preprocessing.numbering import select_chapters
-from vectorface.preprocessing.styles import STRONG, Candidate, find_candidates
+from vectorface.preprocessing.numbering import select_chapters, select_lead
+from vectorface.preprocessing.punctuation import BRACKETS, SEPARATORS
+from vectorface.preprocessing.styles import MEDIUM, STRONG, Candidate, find_candidates
 from vectorface.preprocessing.titles import title_below
 
 
@@ -39,13 +42,17 @@ class Heading:
 # Signs that stand for a blank or a line end, each replaced by one sign, so that positions stay the same.
 _PLAIN: Final = str.maketrans("\f\v\x85\u2028\u2029\ufeff\u00a0\u2007\u202f\u3000", "\n\n\n\n\n     ")
 _UNUSUAL: Final = re.compile(f"[{''.join(map(chr, _PLAIN))}]")
-_PROLOGUE: Final = re.compile(
-    r"^[ \t#*\[]*(?P<name>(?i:prologue|prolog|prólogo|prologo)|序章|序幕|楔子)[ \t.*\]]*$", re.MULTILINE
-)
-_EPILOGUE: Final = re.compile(
-    r"^[ \t#*\[]*(?P<name>(?i:epilogue|epilog|épilogue|epílogo|epilogo)|终章|終章|尾声|尾聲)[ \t.*\]]*$",
-    re.MULTILINE,
-)
+
+
+def _unnumbered(names: str) -> re.Pattern[str]:
+    """Match a line that is one of these names, or has a title after it: a lower-case letter begins none."""
+    title = rf"[{BRACKETS} \t]*[{SEPARATORS}]+[ \t]*[^\W_a-z].{{0,80}}?(?<![,;])"
+    return re.compile(rf"^[ \t#*\[]*(?P<name>(?:{names})(?:{title})?)[ \t.#*\]]*$", re.MULTILINE)
+
+
+_PROLOGUE: Final = _unnumbered("(?i:prologue|prolog|prólogo|prologo)|序章|序幕|楔子")
+_EPILOGUE: Final = _unnumbered("(?i:epilogue|epilog|épilogue|epílogo|epilogo)|终章|終章|尾声|尾聲")
+_DECORATION: Final = " \t#*_[]=~"
 # An introduction is more than a line or two, and no list, table, quotation or link.
 _SHORTEST_INTRODUCTION: Final = 160
 _PROSE: Final = re.compile(r"^[ ]{0,3}(?![-*+>|!<\[#`~=]|\d+[.)])\S.*", re.MULTILINE)
@@ -59,8 +66,9 @@ def find_headings(text: str) -> list[Heading]:
     with arabic, roman or spelled-out numbers; ``VII. THE TITLE``; any word that counts ("ADVENTURE I.");
     ``第N章`` and its kin; Markdown's ``#``. The title stands on the heading's line or below it. The numbering
     as a whole decides which lines are chapters: a table of contents, numbered parts inside a chapter and
-    mentions of other chapters are none. A prologue and an epilogue become unnumbered headings, and so does
-    the one ``# Title`` above Markdown's chapters if an introduction stands below it.
+    mentions of other chapters are none. A prologue and an epilogue become unnumbered headings, and so do
+    what counts in another style before the first chapter ("Letter 1"), and the one ``# Title`` above
+    Markdown's chapters if an introduction stands below it.
 
     Args:
         text: The text; its lines end in ``\n``.
@@ -75,12 +83,14 @@ def find_headings(text: str) -> list[Heading]:
         Heading(start=27, end=48, number=2, title='THE DOOR')
     """
     view = plain(text)
-    chapters = select_chapters(view, find_candidates(view))
+    candidates = find_candidates(view)
+    chapters = select_chapters(view, candidates)
     named = bool(chapters) and chapters[0].tier == STRONG  # nothing says chapter louder than the word
     markdown = [] if named else _markdown_headings(view)
     if len(markdown) > len(chapters):
         return _with_introduction(view, markdown)
-    return _with_unnumbered_parts(view, _with_titles(view, chapters))
+    lead = [_unnumbered_part(view, part) for part in select_lead(view, candidates, chapters)]
+    return _with_unnumbered_parts(view, [*lead, *_with_titles(view, chapters, candidates)])
 
 
 def plain(text: str) -> str:
@@ -103,17 +113,37 @@ def numbered_from_one(headings: Sequence[Heading]) -> list[Heading]:
     return [replace(heading, number=number) for number, heading in enumerate(headings, start=1)]
 
 
-def _with_titles(text: str, chapters: Sequence[Candidate]) -> list[Heading]:
+def _with_titles(text: str, chapters: Sequence[Candidate], candidates: Sequence[Candidate]) -> list[Heading]:
     stops = [*(chapter.start for chapter in chapters[1:]), len(text)]
-    return [_with_title(text, chapter, stop) for chapter, stop in zip(chapters, stops, strict=False)]
+    others = _other_headings(chapters, candidates)
+    return [_with_title(text, chapter, stop, others) for chapter, stop in zip(chapters, stops, strict=False)]
 
 
-def _with_title(text: str, chapter: Candidate, stop: int) -> Heading:
+def _other_headings(chapters: Sequence[Candidate], candidates: Sequence[Candidate]) -> list[int]:
+    """Find the lines that are headings themselves, so no titles: those that say so or count in a chapter."""
+    starts = [chapter.start for chapter in chapters]
+    medium = [candidate for candidate in candidates if candidate.tier == MEDIUM]
+    counts = Counter((bisect_right(starts, section.start), section.family) for section in medium)
+    sections = {family for (chapter, family), times in counts.items() if chapter and times > 1}
+    return [
+        candidate.start
+        for candidate in candidates
+        if candidate.tier == STRONG or (candidate.tier == MEDIUM and candidate.family in sections)
+    ]
+
+
+def _with_title(text: str, chapter: Candidate, stop: int, others: Sequence[int]) -> Heading:
     if chapter.end > stop:  # the next heading stands in the same line
         return Heading(start=chapter.start, end=chapter.marker, number=chapter.number)
     heading = Heading(start=chapter.start, end=chapter.end, number=chapter.number, title=chapter.title)
     below = None if chapter.title else title_below(text, chapter.end, stop)
-    return heading if below is None else replace(heading, title=below[0], end=below[1])
+    if below is None or bisect_right(others, below[1]) > bisect_right(others, chapter.end):
+        return heading
+    return replace(heading, title=below[0], end=below[1])
+
+
+def _unnumbered_part(text: str, part: Candidate) -> Heading:
+    return Heading(start=part.start, end=part.end, title=text[part.start : part.end].strip(_DECORATION))
 
 
 def _with_unnumbered_parts(text: str, headings: list[Heading]) -> list[Heading]:

@@ -16,6 +16,7 @@ _UNSTRIPPED_SHARE: Final = 0.1
 _FULL_SHARE: Final = 0.8
 _FEWEST_FULL: Final = 2
 _FIXED_SHARE: Final = 0.4
+_WITHIN_WORDS_SHARE: Final = 0.3
 _LONGEST_LINE: Final = 120
 _LONGEST_TITLE_END: Final = 60
 _WORD_OR_BRACKET: Final = re.compile(r"[^\W_]|[\[(【《]")
@@ -49,13 +50,18 @@ class Joints:
         seams = list(pairwise(texts))
         bare = [before[-1].isspace() or after[0].isspace() for before, after in seams]
         longest = [len(before) == limit for before, _ in seams]
+        in_words = [
+            before[-1].isalnum() and after[0].isalnum() for before, after in seams if len(before) == limit
+        ]
         full = [_is_full(before, after, limit) for before, after in seams if "\n" in before]
         return cls(
             rule=rule,
             limit=limit,
             split=split,
             exact=split and sum(bare) > _UNSTRIPPED_SHARE * len(bare),
-            fixed=sum(longest) > _FIXED_SHARE * len(longest) > 1,
+            # paragraphs may be equally long too, but they end with a sentence
+            fixed=sum(longest) > _FIXED_SHARE * len(longest) > 1
+            and sum(in_words) > _WITHIN_WORDS_SHARE * len(in_words),
             by_words=sum(full) > max(_FEWEST_FULL, _FULL_SHARE * len(full)),
         )
 

@@ -73,6 +73,10 @@ class Line:
         """Whether the line above ends within a sentence."""
         return _UNFINISHED.search((self._line_above() or "")[-LONGEST_LINE:]) is not None
 
+    def follows(self, pattern: re.Pattern[str]) -> bool:
+        """Say whether the line above begins like that."""
+        return pattern.match(self._line_above() or "") is not None
+
     @property
     def shouts(self) -> bool:
         """Whether it is short and in capitals."""

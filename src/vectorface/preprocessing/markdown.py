@@ -8,7 +8,9 @@ from typing import Final, NamedTuple
 
 DEEPEST: Final = 6
 _LINE: Final = re.compile(
-    rf"^[ ]{{0,3}}(?:(?P<fence>```|~~~)|(?P<hashes>#{{1,{DEEPEST}}})[ \t]+(?P<words>.*)$)", re.MULTILINE
+    rf"^[ ]{{0,3}}(?:(?P<fence>`{{3,}}(?=[^`\n]*$)|~{{3,}})(?P<info>.*)"
+    rf"|(?P<hashes>#{{1,{DEEPEST}}})[ \t]+(?P<words>.*))$",
+    re.MULTILINE,
 )
 
 
@@ -36,8 +38,10 @@ def iter_markdown(text: str) -> Iterator[MarkdownHeading]:
     """
     fence = ""
     for match in _LINE.finditer(text):
-        if match["fence"] and fence in ("", match["fence"]):
-            fence = "" if fence else match["fence"]
+        if match["fence"] and not fence:
+            fence = match["fence"]
+        elif match["fence"] and match["fence"].startswith(fence) and not match["info"].strip():
+            fence = ""  # a shorter one, or one with a language, is part of the code
         elif match["hashes"] and not fence:
             words = match["words"].rstrip(" \t#").strip()
             yield MarkdownHeading(match.start(), match.end(), len(match["hashes"]), words)

@@ -9,17 +9,20 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from heapq import nlargest
 from itertools import pairwise
 
-from vectorface.preprocessing.styles import MEDIUM, STRONG, Candidate
+from vectorface.preprocessing.lines import LONGEST_LINE
+from vectorface.preprocessing.styles import MEDIUM, PART_SIGNS, PART_WORDS, STRONG, Candidate
 
 Run = list[Candidate]
 
 _LATE_START = 0.25  # what a sequence loses when it does not begin at 1 ...
 _GAP = 0.75  # ... when it leaves numbers out ...
-_RESTART = 1.5  # ... and when it begins anew, so that a new beginning needs two chapters to pay
+_RESTART = 1.5  # ... and when it begins anew, so that a new beginning needs two chapters to pay ...
+_NEW_PART = 0.5  # ... or one below the heading of the next part
+_PART_FAMILIES = frozenset([*PART_WORDS.split("|"), *PART_SIGNS])
 _LIST_LENGTH = 3
 _SUMMARY_SHARE = (
     0.1  # a run that repeats another with less than this share of its text is a table of contents
@@ -47,10 +50,42 @@ def select_chapters(text: str, candidates: Sequence[Candidate]) -> Run:
         [1, 2]
     """
     families = _by_family(_without_lists(text, candidates))
-    runs = [run for family in families.values() if (run := _run_of(family))]
+    parts = _new_parts(candidates)
+    runs = [run for family in families.values() if (run := _run_of(family, parts))]
     contenders = nlargest(_CONTENDERS, runs, key=_score)
     clear = [run for run in contenders if not any(_summarizes(run, other) for other in contenders)]
     return _continued((clear or [[]])[0], families)
+
+
+def select_lead(text: str, candidates: Sequence[Candidate], chapters: Run) -> Run:
+    r"""Choose what counts in a style of its own before the first chapter, as the letters of a frame story.
+
+    Args:
+        text: The text they were found in.
+        candidates: All candidates, in the order of the text.
+        chapters: Those that are the chapters.
+
+    Returns:
+        The last such run if each of its parts has some text; none if its style goes on among the chapters.
+
+    Example:
+        >>> from vectorface.preprocessing.styles import find_candidates
+        >>> text = "Letter 1\n\nDear.\n\nLetter 2\n\nDear.\n\nChapter 1\n\nDark.\n\nChapter 2\n\nLit."
+        >>> found = find_candidates(text)
+        >>> [part.start for part in select_lead(text, found, select_chapters(text, found))]
+        [0, 17]
+    """
+    if not chapters:
+        return []
+    first = chapters[0].start
+    share = _SUMMARY_SHARE * (len(text) - first) / len(chapters)
+    runs = [
+        run
+        for family in _by_family(_without_lists(text, candidates)).values()
+        if family[0].tier == MEDIUM and family[-1].start < first and (run := _run_of(family))
+    ]
+    told = [run for run in runs if first - run[0].start > share * len(run)]
+    return max(told, key=lambda run: run[-1].start, default=[])
 
 
 def _by_family(candidates: Iterable[Candidate]) -> dict[str, Run]:
@@ -67,8 +102,11 @@ def _score(run: Run) -> float:
 def _without_lists(text: str, candidates: Sequence[Candidate]) -> Run:
     """Leave out tables of contents: headings of one style that follow each other without text between."""
     listed: set[int] = set()
+    part_lines = [candidate for candidate in candidates if candidate.family in _PART_FAMILIES]
     for family in _by_family(candidates).values():
         counts = Counter(candidate.number for candidate in family)
+        if family[0].tier == STRONG:
+            listed.update(_above_next_part(text, family, part_lines))
         for stretch in _stretches(text, family):
             repeated = all(counts[candidate.number] > 1 for candidate in stretch)
             if len(stretch) >= _LIST_LENGTH or (len(stretch) > 1 and repeated):
@@ -76,10 +114,28 @@ def _without_lists(text: str, candidates: Sequence[Candidate]) -> Run:
     return [candidate for candidate in candidates if id(candidate) not in listed]
 
 
+def _above_next_part(text: str, family: Run, part_lines: Run) -> Iterable[int]:
+    """Find the last entries of parts in a table of contents: the next part follows, with no text between."""
+    starts = [part.start for part in part_lines]
+    for before, after in pairwise(family):
+        place = bisect_left(starts, before.end)
+        for part in part_lines[place : place + 1]:
+            between = text[_end(before) : part.start] + text[part.end : after.start]
+            if part.end <= after.start and after.number <= before.number and not between.strip():
+                yield id(before)
+
+
+def _new_parts(candidates: Iterable[Candidate]) -> list[int]:
+    """Find where a part begins that is the next by its number: a running head repeats one instead."""
+    families = {key: run for key, run in _by_family(candidates).items() if key in _PART_FAMILIES}
+    pairs = (pair for family in families.values() for pair in pairwise(family))
+    return sorted(after.start for before, after in pairs if after.number == before.number + 1)
+
+
 def _stretches(text: str, family: Run) -> list[Run]:
     stretches: list[Run] = [[family[0]]]
     for before, after in pairwise(family):
-        end = before.end if before.end <= after.start else before.marker
+        end = _end(before) if before.end <= after.start else before.marker
         if before.number < after.number and not text[end : after.start].strip():
             stretches[-1].append(after)
         else:
@@ -87,10 +143,17 @@ def _stretches(text: str, family: Run) -> list[Run]:
     return stretches
 
 
-def _run_of(family: Run) -> Run:
+def _end(candidate: Candidate) -> int:
+    """Return where the heading ends, which is within its line where the chapter's text goes on in there."""
+    run_in = candidate.end - candidate.marker > LONGEST_LINE
+    return candidate.marker if run_in else candidate.end
+
+
+def _run_of(family: Run, new_parts: Sequence[int] = ()) -> Run:
     """Return the family's sequence of chapters, or nothing if its numbering does not hold up."""
     tier = family[0].tier
-    parts = _without_summary(_parts(_best_chain(family)))
+    paid = _below_parts(family, new_parts) if tier == STRONG else ()
+    parts = _without_summary(_parts(_best_chain(family, paid)))
     chain = [candidate for part in parts for candidate in part]
     if tier == STRONG:
         sure = len(chain) > 1 or chain[0].weight >= _SURE
@@ -101,6 +164,12 @@ def _run_of(family: Run) -> Run:
         return chain if chain[0].number <= 1 or len(chain) >= _LIST_LENGTH else []
     unbroken = all(after.number == before.number + 1 for before, after in pairwise(chain))
     return chain if chain[0].number == 1 and unbroken else []
+
+
+def _below_parts(family: Run, new_parts: Sequence[int]) -> set[int]:
+    """Find which of the family come first below the heading of a new part."""
+    starts = [candidate.start for candidate in family]
+    return {bisect_left(starts, part) for part in new_parts} - {0, len(family)}
 
 
 def _first(entry: tuple[float, int]) -> float:
@@ -127,8 +196,13 @@ class _Best:
         return best
 
 
-def _best_chain(family: Run) -> Run:
-    """Find the sequence that counts best: most headings, fewest gaps and restarts."""
+def _best_chain(family: Run, paid: Collection[int] = ()) -> Run:
+    """Find the sequence that counts best: most headings, fewest gaps and restarts.
+
+    Args:
+        family: The headings of one style.
+        paid: Which of them may begin anew at a lower price.
+    """
     numbers = sorted({candidate.number for candidate in family})
     below = _Best(len(numbers))
     at_number: dict[int, tuple[float, int]] = {}
@@ -139,7 +213,7 @@ def _best_chain(family: Run) -> Run:
         smaller, stepped = below.below(rank), at_number.get(number - 1, (0.0, -1))
         options = [(0.0 if number <= 1 else -_LATE_START, -1), (smaller[0] - _GAP, smaller[1]), stepped]
         if number <= 1:
-            options.append((overall[0] - _RESTART, overall[1]))
+            options.append((overall[0] - (_NEW_PART if index in paid else _RESTART), overall[1]))
         score, link = max(
             (option for option in options if option[1] >= 0 or option is options[0]), key=_first
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -95,14 +94,15 @@ def find_sections(
 ) -> list[Section]:
     r"""Cut a text into its chapters and what lies outside them.
 
-    A chapter reaches from its heading to the next, or to an end marker. The text before the first chapter is
+    A chapter reaches from its heading to the next, the last one to an end marker: what looks like one
+    earlier ends something else, as a letter or a film in the story. The text before the first chapter is
     front matter if the count begins there; before a later chapter it may be the end of the one that is not in
     the text, so it is kept.
 
     Args:
         text: The text.
         headings: Its headings, in order.
-        end_markers: What ends the story, wherever it stands after the first heading.
+        end_markers: What ends the story, where it stands after the last heading.
         keep_outside: Whether to keep what would be left out.
 
     Returns:
@@ -117,7 +117,9 @@ def find_sections(
     if not headings:
         found = [Section(start=0, body=0, end=len(text))]
     else:
-        found = [_before(headings[0]), *_chapters(text, headings, end_markers)]
+        stop = _end_of_story(text, headings[-1].end, end_markers)
+        rest = Section(start=stop, body=stop, end=len(text), reason="after the end marker")
+        found = [_before(headings[0]), *_chapters(headings, stop), rest]
     return [
         Section(start=part.start, body=part.body, end=part.end, heading=part.heading)
         if keep_outside
@@ -132,14 +134,13 @@ def _before(first: Heading) -> Section:
     return Section(start=0, body=0, end=first.start, reason="front matter" if counts_from_here else None)
 
 
-def _chapters(
-    text: str, headings: Sequence[Heading], end_markers: Iterable[re.Pattern[str]]
-) -> Iterator[Section]:
-    markers = sorted(
-        match.start() for pattern in end_markers for match in pattern.finditer(text, headings[0].end)
-    )
-    stops = [heading.start for heading in headings[1:]] + [len(text)]
-    for heading, stop in zip(headings, stops, strict=True):
-        end = min([stop, *markers[(first := bisect_left(markers, heading.end)) : first + 1]])
+def _end_of_story(text: str, start: int, end_markers: Iterable[re.Pattern[str]]) -> int:
+    """Find the first end marker after the last heading, or the end of the text."""
+    matches = (pattern.search(text, start) for pattern in end_markers)
+    return min((match.start() for match in matches if match), default=len(text))
+
+
+def _chapters(headings: Sequence[Heading], stop: int) -> Iterator[Section]:
+    ends = [heading.start for heading in headings[1:]] + [stop]
+    for heading, end in zip(headings, ends, strict=True):
         yield Section(start=heading.start, body=heading.end, end=end, heading=heading)
-        yield Section(start=end, body=end, end=stop, reason="after the end marker")

@@ -23,13 +23,19 @@ from vectorface.preprocessing.rules import Headings, rule_for
 #: tokens, about 900 characters of English; what is longer it cuts off without a word.
 DEFAULT_CHUNK_SIZE: Final = 800
 
+# Front matter that is longer than both may be a part of the story whose heading was not found.
+_LONG_FRONT_MATTER: Final = 2000
+_LARGE_FRONT_MATTER: Final = 0.05
 _PATH: Final = re.compile(
     r"\s*\S+\.(?:txt|text|md|markdown|rst|pdf|html?|epub|docx?|rtf|tex)\s*", re.IGNORECASE
 )
 
 
 class PreprocessingWarning(UserWarning):
-    """The result may not be what was hoped for: a text has no chapters, or begins them a second time."""
+    """The result may not be what was hoped for.
+
+    A text has no chapters, begins them a second time, or has much text before the first.
+    """
 
 
 def preprocess(
@@ -69,7 +75,7 @@ def preprocess(
             optional named groups ``number`` and ``title``, a function from text to :class:`Heading` objects,
             or ``None`` for texts without chapters.
         noise: Patterns of what to remove; by default the mark ``(picture)``.
-        end_markers: Patterns of what nothing belongs to the book after.
+        end_markers: Patterns of what nothing belongs to the book after; they count below the last heading.
         keep_outside: Whether to keep front matter and what follows an end marker, with chapter ``None``.
 
     Returns:
@@ -84,7 +90,8 @@ def preprocess(
 
     Warns:
         PreprocessingWarning: No heading was found in a text; it is kept whole, with chapter ``None``. Or one
-            of several texts given as one book begins its chapters anew, as another book does.
+            of several texts given as one book begins its chapters anew, as another book does. Or much of a
+            text is left out as front matter.
 
     Example:
         >>> book = "By A. Writer\n\n[ Chapter 1 ]\nIt was dark.\n\n[ Chapter 2 ]\nIt was light."
@@ -103,6 +110,7 @@ def preprocess(
     if headings is not None:
         _warn_of_missing_chapters(books, source)
         _warn_of_second_books(books, source)
+        _warn_of_front_matter(books, source)
     return identified(
         chunk
         for book in books
@@ -225,6 +233,20 @@ def _warn_of_second_books(books: Iterable[ReadBook], source: str | None) -> None
                 f"begins its chapters anew, with {begun.number} after {begun.reached}. Texts with one source "
                 "are read as one book, so the chapters of a second one are lost or mixed up with the first "
                 "one's; call preprocess() once for each book.",
+                PreprocessingWarning,
+                stacklevel=3,
+            )
+
+
+def _warn_of_front_matter(books: Iterable[ReadBook], source: str | None) -> None:
+    for book in books:
+        left_out, whole = book.front_matter, len(book.cleaned.text)
+        if left_out > max(_LONG_FRONT_MATTER, _LARGE_FRONT_MATTER * whole):
+            warnings.warn(
+                f"{left_out} of {whole} characters of {_name(book, source) or 'a text without a source'} are "
+                "left out as front matter, because they stand before the first chapter heading found. "
+                "outline() shows them; if they belong to the story, pass headings= a regular expression that "
+                "finds their headings too, or keep_outside=True.",
                 PreprocessingWarning,
                 stacklevel=3,
             )

@@ -67,6 +67,11 @@ class ReadBook:
         """Whether there is a text but no heading in it."""
         return bool(self.sections) and not any(section.heading for section in self.sections)
 
+    @property
+    def front_matter(self) -> int:
+        """How many characters are left out as front matter."""
+        return sum(part.end - part.start for part in self.sections if part.reason == "front matter")
+
     def beginnings(self) -> list[Beginning]:
         """Find the documents that seem to begin another book."""
         if len(self.given.pieces) <= 1 or self.given.surely_split:

@@ -20,6 +20,8 @@ from vectorface.preprocessing.punctuation import DECORATION, PAUSES, WIDE_STOPS,
 CHAPTER_WORDS: Final = (
     "chapter|chap|chapitre|kapitel|capítulo|capitulo|capitolo|capítol|hoofdstuk|kapittel|rozdział|глава"
 )
+PART_WORDS: Final = "part|book|volume|vol|act|teil|band|buch|partie|tome|livre|parte|libro|tomo"
+PART_SIGNS: Final = "部卷篇集幕부"
 #: How much a style says "chapter".
 STRONG: Final = 4.0
 MEDIUM: Final = 2.0
@@ -111,8 +113,9 @@ def _read_chapter(match: re.Match[str], line: Line) -> Candidate | None:
     if rest is None:
         return None
     broken = line.goes_on_from_above
+    wrapped = broken and not line.follows(_CHAPTER_LINE)  # below another entry, this is one of the contents
     run_in = line.end - match.end() > LONGEST_LINE  # the chapter's text goes on in the heading's line
-    if rest.title and not rest.marked and (run_in or broken or not _is_title_like(rest.title)):
+    if rest.title and not rest.marked and (run_in or wrapped or not _is_title_like(rest.title)):
         return None
     weight = _BROKEN_WEIGHT if broken or run_in else 1.0
     if line.text[match.end() : line.end].strip() == ".":
@@ -182,6 +185,9 @@ def _style(pattern: str) -> re.Pattern[str]:
     return re.compile(rf"{pattern}(?!{WORD_GOES_ON})")
 
 
+_CHAPTER_LINE: Final = re.compile(
+    rf"[{DECORATION}]*+(?i:(?:{CHAPTER_WORDS})\b\.?[ \t]+(?:{NUMBER}))(?!{WORD_GOES_ON})"
+)
 _Reader = Callable[[re.Match[str], Line], Candidate | None]
 _BRACKETED: Final = re.compile(
     rf"(?<=\S[ \t])\[[ \t](?i:(?:{CHAPTER_WORDS})[ \t]+(?P<number>{NUMBER}))[ \t]\]"

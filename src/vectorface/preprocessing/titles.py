@@ -18,6 +18,9 @@ _SPEECH: Final = re.compile(f"[{SPEECH}]")
 _SENTENCE_END: Final = re.compile(rf"[{FULL_STOPS}{WIDE_STOPS}{PAUSES}][{CLOSING}]*$")
 _HAN: Final = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 _DECORATION: Final = " \t*_#=~"
+_END: Final = re.compile(
+    r"\[\s*(?:the\s+)?end\s*\]|end of (?:the |this )?project gutenberg\b.*", re.IGNORECASE
+)
 
 
 def title_below(text: str, start: int, stop: int) -> tuple[str, int] | None:
@@ -67,7 +70,7 @@ def _is_subtitle(words: str) -> bool:
 
 def _is_title(words: str, *, apart: bool) -> bool:
     letters = [sign for sign in words if sign.isalpha()]
-    if not letters or len(words) > _LONGEST or words.startswith("- "):
+    if not letters or len(words) > _LONGEST or words.startswith("- ") or _END.fullmatch(words):
         return False
     if _HAN.search(words):
         return apart and len(words) <= _LONGEST_CJK and not _SENTENCE_END.search(words)
