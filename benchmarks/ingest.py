@@ -31,13 +31,13 @@ COSINE: Any = {"hnsw": {"space": "cosine"}}
 
 
 def measure(*, quick: bool = False) -> Iterator[Row]:
-    """Run every comparison; about 10 minutes on two cores."""
+    """Run every comparison; about 9 minutes on two cores."""
     chunks = sample_documents(200 if quick else CHUNKS)
-    rounds = 2 if quick else 5
+    rounds = 2 if quick else 3
     yield from with_own_defaults(chunks, rounds)
     yield from with_one_embedder(chunks, rounds)
     yield overlap()
-    yield from write_overhead(300 if quick else CHUNKS, rounds=3 if quick else 7)
+    yield from write_overhead(300 if quick else CHUNKS, rounds=3 if quick else 5)
     yield second_run(chunks)
     yield memory(10_000 if quick else 100_000)
 
