@@ -82,7 +82,7 @@ def test_add_refuses_the_ids_that_chroma_passes_over_in_silence(store: ChromaDB)
     assert raw.get()["documents"] == ["old"]
 
     store.add([Document(id="a", page_content="old")], vectors=[NORTH])
-    with pytest.raises(DuplicateDocumentError, match=r"1 of 2 ids exist already .*'a'.*nothing was written"):
+    with pytest.raises(DuplicateDocumentError, match=r"1 of 2 ids exists already .*'a'.*nothing was written"):
         store.add([Document(id=id_, page_content="new") for id_ in "ab"], vectors=[NORTH, EAST])
     assert contents(store) == {"a": ("old", {})}
 
