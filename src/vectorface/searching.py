@@ -13,7 +13,7 @@ from vectorface.errors import InvalidQueryError
 from vectorface.filters import Filter, parse
 from vectorface.metadata import encodable
 from vectorface.primitives import Query, Selection, Stored
-from vectorface.records import Vector
+from vectorface.records import Metric, Vector
 
 SearchType: TypeAlias = Literal["similarity", "mmr"]
 
@@ -170,6 +170,22 @@ def _vector(stored: Stored) -> Vector:
     if stored.vector is None:
         raise InvalidQueryError(f"mmr needs stored vectors, and {stored.id!r} has none; use similarity.")
     return stored.vector
+
+
+# -- exact scores -----------------------------------------------------------------------------------------
+
+
+def exact_scores(
+    matrix: np.ndarray[Any, np.dtype[np.float64]], query: np.ndarray[Any, Any], metric: Metric
+) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Return the score of each row: the cosine, the dot product, or 1 / (1 + squared distance)."""
+    wide = query.astype(np.float64)
+    if metric == "dot":
+        return np.asarray(matrix @ wide)
+    if metric == "cosine":
+        norms = np.linalg.norm(matrix, axis=1) * np.linalg.norm(wide)
+        return np.asarray(np.clip((matrix @ wide) / norms, -1, 1))
+    return np.asarray(1 / (1 + ((matrix - wide) ** 2).sum(axis=1)))
 
 
 # -- maximal marginal relevance ---------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from vectorface.ingest.writer import Limits, Mode
 from vectorface.interface import VectorDBInterface
 from vectorface.primitives import Entry, Fields, Query, Removal, Selection, Stored, chunks
 from vectorface.records import IndexInfo, Metric, Vector
+from vectorface.searching import exact_scores
 
 _LIMITS: Final = Limits(max_documents=100_000, max_bytes=1 << 40, processes=False, writers=1)
 
@@ -157,7 +158,7 @@ class InMemoryDB(VectorDBInterface):
         matrix = np.array([_dense(entry.vector) for entry in entries], dtype=np.float64)
         results = []
         for query in queries:
-            scores = _scores(matrix, _dense(query.vector), self.metric)
+            scores = exact_scores(matrix, _dense(query.vector), self.metric)
             order = np.argsort(-scores, kind="stable")[:limit]
             results.append([_stored(entries[i], fields, score=float(scores[i])) for i in order])
         return results
@@ -196,16 +197,3 @@ def _stored(entry: Entry, fields: Fields, *, score: float = 0.0) -> Stored:
 
 def _dense(vector: Vector | None) -> np.ndarray[Any, np.dtype[np.float32]]:
     return np.asarray(vector, dtype=np.float32)
-
-
-def _scores(
-    matrix: np.ndarray[Any, np.dtype[np.float64]], query: np.ndarray[Any, Any], metric: Metric
-) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Return the score of each row: the cosine, the dot product, or 1 / (1 + squared distance)."""
-    wide = query.astype(np.float64)
-    if metric == "dot":
-        return np.asarray(matrix @ wide)
-    if metric == "cosine":
-        norms = np.linalg.norm(matrix, axis=1) * np.linalg.norm(wide)
-        return np.asarray(np.clip((matrix @ wide) / norms, -1, 1))
-    return np.asarray(1 / (1 + ((matrix - wide) ** 2).sum(axis=1)))

@@ -14,8 +14,9 @@ import numpy as np
 from chromadb.errors import InternalError
 
 from vectorface.backends.chroma.engine import MAX_DOCUMENTS
-from vectorface.backends.chroma.results import one_query, rows, score
+from vectorface.backends.chroma.results import one_query, rows
 from vectorface.primitives import Stored, chunks
+from vectorface.searching import exact_scores
 
 if TYPE_CHECKING:
     from chromadb.api.models.Collection import Collection
@@ -88,10 +89,11 @@ class Finder:
         for part in chunks(ids, MAX_DOCUMENTS):
             found = self.collection.get(ids=list(part), include=["embeddings"])
             if found["ids"]:
-                distances = _distances(np.asarray(found["embeddings"]), np.asarray(vector), self.metric)
+                matrix = np.asarray(found["embeddings"], dtype=np.float64)
+                scores = exact_scores(matrix, np.asarray(vector), self.metric)
                 scored += (
-                    Stored(id=id_, score=score(distance, self.metric))
-                    for id_, distance in zip(found["ids"], distances, strict=True)
+                    Stored(id=id_, score=float(score))
+                    for id_, score in zip(found["ids"], scores, strict=True)
                 )
         scored.sort(key=lambda stored: -stored.score)
         return self._read(scored[:limit]) if self.include else scored[:limit]
@@ -104,15 +106,3 @@ class Finder:
             for stored in rows(self.collection.get(ids=[one.id for one in part], include=list(self.include)))
         }
         return [replace(documents[one.id], score=one.score) for one in nearest if one.id in documents]
-
-
-def _distances(matrix: Any, query: Any, metric: Metric) -> list[float]:
-    """Return what Chroma calls the distance: 1 - cos, the squared distance, or 1 - the dot product."""
-    matrix, query = matrix.astype(np.float64), query.astype(np.float64)
-    if metric == "l2":
-        distances: Any = ((matrix - query) ** 2).sum(axis=1)
-    elif metric == "dot":
-        distances = 1 - matrix @ query
-    else:
-        distances = 1 - matrix @ query / (np.linalg.norm(matrix, axis=1) * np.linalg.norm(query))
-    return list(map(float, distances))
