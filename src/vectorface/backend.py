@@ -22,8 +22,14 @@ class Backend(ABC):
 
     @classmethod
     @abstractmethod
-    def from_url(cls, url: str, *, embeddings: Any = "minilm") -> Self:
-        """Return a connected store for a URL whose scheme the backend registered."""
+    def from_url(cls, url: str, *, embeddings: Any = "minilm", **options: Any) -> Self:
+        """Return a connected store for a URL whose scheme the backend registered.
+
+        Args:
+            url: Where.
+            embeddings: What turns text into vectors.
+            **options: Arguments of the backend's own ``connect`` that the URL does not say.
+        """
 
     @property
     @abstractmethod

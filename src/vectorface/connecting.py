@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from vectorface.errors import ConfigurationError
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 GROUP: Final = "vectorface.backends"
 
 
-def connect(url: str, *, embeddings: EmbeddingsLike = "minilm") -> VectorDBInterface:
+def connect(url: str, *, embeddings: EmbeddingsLike = "minilm", **options: Any) -> VectorDBInterface:
     """Open the store that a URL names.
 
     ====================================================  ==================================================
@@ -28,9 +28,12 @@ def connect(url: str, *, embeddings: EmbeddingsLike = "minilm") -> VectorDBInter
         url: Where; other packages may add schemes through the entry-point group ``vectorface.backends``.
         embeddings: ``"minilm"`` for the default model, any LangChain ``Embeddings``, or ``None`` if you
             bring your own vectors.
+        **options: Arguments of the backend's own ``connect`` that the URL does not say: ``create=False``
+            to open only what exists, ``metric="l2"``, ``headers={…}`` for a server.
 
     Raises:
         ConfigurationError: The scheme is unknown or the URL malformed.
+        TypeError: An option is none of that ``connect``, or the URL says it already.
 
     Example:
         >>> with connect("memory:stories") as store:
@@ -47,4 +50,4 @@ def connect(url: str, *, embeddings: EmbeddingsLike = "minilm") -> VectorDBInter
             "'chroma:./data?collection=stories' or 'memory:stories'."
         )
     backend: type[VectorDBInterface] = backends[scheme].load()
-    return backend.from_url(url, embeddings=embeddings)
+    return backend.from_url(url, embeddings=embeddings, **options)

@@ -515,7 +515,7 @@ class VectorDBInterface(Backend):
         include_vectors: bool = False,
         batch_size: int = 1_000,
     ) -> Iterator[Record]:
-        """Stream documents in no particular order, holding one batch of them in memory.
+        """Stream documents in no particular order, holding one batch of them (and at most all ids) in memory.
 
         Args:
             filter: Which; ``None`` for all.
@@ -838,9 +838,12 @@ def _check_guard_values(expect: object, max_delete: object) -> None:
 
 def _check_guards(matched: int, expect: int | None, max_delete: int | None) -> None:
     if expect is not None and matched != expect:
-        raise DeleteGuardError(f"{matched} documents match, expect={expect}; {_LOOK}")
-    if max_delete is not None and matched > max_delete:
-        raise DeleteGuardError(f"{matched} documents match, max_delete={max_delete}; {_LOOK}")
-
-
-_LOOK = "nothing was deleted. Look at what matches with delete_by_filter(..., dry_run=True)."
+        broken = f"expect={expect}"
+    elif max_delete is not None and matched > max_delete:
+        broken = f"max_delete={max_delete}"
+    else:
+        return
+    raise DeleteGuardError(
+        f"{counted(matched, 'document')} {'matches' if matched == 1 else 'match'}, {broken}; nothing was deleted. "
+        "Look at what matches with delete_by_filter(..., dry_run=True)."
+    )

@@ -196,4 +196,4 @@ class IndexInfo:
     metric: Metric
     dimension: int | None
     count: int
-    fingerprint: Mapping[str, Any] | None = None
+    fingerprint: Mapping[str, Any] | None = field(default=None, repr=False)

@@ -98,6 +98,13 @@ def test_a_collection_that_is_not_there_is_made_unless_told_otherwise(place: Pla
     assert place.connect(collection="absent").count() == 0
 
 
+def test_a_mistyped_directory_is_not_made(tmp_path: Path) -> None:
+    with pytest.raises(IndexNotFoundError, match=r"'stories': '.*typo' holds no Chroma data\. To make it"):
+        vectorface.connect(f"chroma:{tmp_path}/typo?collection=stories", embeddings=None, create=False)
+
+    assert list(tmp_path.iterdir()) == []
+
+
 # -- the life of a connection -----------------------------------------------------------------------------
 
 

@@ -44,6 +44,14 @@ def test_a_malformed_url_shows_how_it_should_read(url: str) -> None:
         connect(url, embeddings=None)
 
 
+def test_options_beside_the_url_go_to_the_backend() -> None:
+    assert connect("memory:stories", embeddings=None, metric="l2").metric == "l2"
+    with pytest.raises(IndexNotFoundError, match="There is no index 'stories'"):
+        connect("memory:stories", embeddings=None, create=False)
+    with pytest.raises(TypeError, match="multiple values for keyword argument 'index'"):
+        connect("memory:stories", embeddings=None, index="other")
+
+
 def test_other_packages_may_add_schemes(monkeypatch: pytest.MonkeyPatch) -> None:
     point = importlib.metadata.EntryPoint("lamp", "vectorface.backends.memory:InMemoryDB", GROUP)
     monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: [point] if group == GROUP else [])

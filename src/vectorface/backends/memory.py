@@ -70,12 +70,12 @@ class InMemoryDB(VectorDBInterface):
         return self._connect(ConnectionSettings(index=index, metric=metric, create=create))
 
     @classmethod
-    def from_url(cls, url: str, *, embeddings: Any = "minilm") -> Self:
+    def from_url(cls, url: str, *, embeddings: Any = "minilm", **options: Any) -> Self:
         """Open ``memory:NAME``."""
         parts = urlsplit(url)
         if parts.netloc or parts.query:
             raise ConfigurationError(f"{url!r} should read 'memory:NAME', as in 'memory:stories'.")
-        return cls(embeddings).connect(index=unquote(parts.path) or "vectorface")
+        return cls(embeddings).connect(index=unquote(parts.path) or "vectorface", **options)
 
     @property
     def client(self) -> Mapping[str, Any]:

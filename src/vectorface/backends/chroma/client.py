@@ -30,7 +30,7 @@ from vectorface.backends.chroma.internals import (
 )
 from vectorface.backends.chroma.leftovers import delete_all_lists
 from vectorface.backends.chroma.translation import translated
-from vectorface.errors import ConfigurationError, ConnectionFailedError
+from vectorface.errors import ConfigurationError, ConnectionFailedError, IndexNotFoundError
 from vectorface.indexes import ConnectionSettings
 
 if TYPE_CHECKING:
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 #: Replacing a document takes a server about 7 ms: more than these might outlast the time-out.
 _MAX_SENT: Final = 2_000
+#: What Chroma calls its database in a directory.
+_DATABASE_FILE: Final = "chroma.sqlite3"
 
 Mode: TypeAlias = Literal["memory", "persistent", "server"]
 
@@ -187,6 +189,7 @@ def link(settings: ChromaSettings) -> Link:
         ConfigurationError: The settings do not fit together.
         ConnectionFailedError: There is no server, or the path cannot be opened.
         TransientError: The server does not answer in time.
+        IndexNotFoundError: The directory holds nothing of Chroma's, and nothing is to be made.
     """
     if settings.client is not None:
         return GivenLink(settings.client)
@@ -194,7 +197,13 @@ def link(settings: ChromaSettings) -> Link:
         case "memory":
             return MemoryLink()
         case "persistent":
-            return DirectoryLink(Path(settings.path or ""))
+            path = Path(settings.path or "")
+            if not settings.create and not (path / _DATABASE_FILE).is_file():
+                raise IndexNotFoundError(
+                    f"There is no index {settings.index!r}: {str(path)!r} holds no Chroma data. To make it "
+                    "leave create=True."
+                )
+            return DirectoryLink(path)
         case "server":
             return ServerLink(settings)
 

@@ -141,9 +141,9 @@ class ChromaDB(VectorDBInterface):
         return self._connect(settings)
 
     @classmethod
-    def from_url(cls, url: str, *, embeddings: EmbeddingsLike = "minilm") -> Self:
+    def from_url(cls, url: str, *, embeddings: EmbeddingsLike = "minilm", **options: Any) -> Self:
         """Open ``chroma:``, ``chroma:PATH`` (``?collection=NAME``) or ``chroma+http://HOST:PORT/NAME``."""
-        return cls(embeddings).connect(**arguments.of_url(url))
+        return cls(embeddings).connect(**arguments.of_url(url), **options)
 
     @property
     def client(self) -> ClientAPI:
