@@ -25,7 +25,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, Final, Literal, TypeAlias
 
@@ -41,10 +41,17 @@ Kind: TypeAlias = Literal["null", "bool", "number", "string", "date", "datetime"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class In:
-    """Some value at ``path`` equals one of ``values``."""
+    """Some value at ``path`` equals one of ``values``; ``value in filter_`` tells it of one."""
 
     path: str
     values: tuple[Scalar, ...]
+    _known: frozenset[tuple[Kind, Scalar]] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_known", frozenset((kind(value), value) for value in self.values))
+
+    def __contains__(self, value: Scalar) -> bool:
+        return (kind(value), value) in self._known
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -297,8 +304,8 @@ def matches(filter_: Filter, metadata: Mapping[str, Any]) -> bool:
         True
     """
     match filter_:
-        case In(path=path, values=values):
-            return any(equal(found, value) for found in scalars_at(metadata, path) for value in values)
+        case In(path=path):
+            return any(found in filter_ for found in scalars_at(metadata, path))
         case Range(path=path, order=order, bound=bound):
             return any(ordered(found, order, bound) for found in scalars_at(metadata, path))
         case Exists(path=path):
@@ -353,11 +360,6 @@ def kind(value: Scalar) -> Kind:
     if isinstance(value, datetime):
         return "datetime" if value.utcoffset() is None else "instant"
     return "date"
-
-
-def equal(one: Scalar, other: Scalar) -> bool:
-    """Tell whether two values are the same: of one kind, and equal."""
-    return kind(one) == kind(other) and one == other
 
 
 _ORDERS: Final[Mapping[Order, Callable[[Any, Any], bool]]] = {

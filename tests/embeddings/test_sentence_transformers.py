@@ -3,6 +3,7 @@ from __future__ import annotations
 import pickle
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,7 @@ def _offline() -> object:
 
 @pytest.fixture(scope="module")
 def embeddings(torch_folder: Path) -> SentenceTransformerEmbeddings:
+    import_module("torch").set_num_threads(1)  # more only wait for each other beside a second worker
     return SentenceTransformerEmbeddings(torch_folder)
 
 

@@ -65,7 +65,8 @@ def processes() -> Iterator[ProcessPoolExecutor]:
 @pytest.fixture(scope="module")
 def dask() -> Iterator[Executor]:
     make: Any = Client  # it has no types
-    with make(processes=False, n_workers=1, threads_per_worker=2, dashboard_address=None) as client:
+    free_port = "127.0.0.1:0"  # None would ask for 8787, which other tests or people may have taken
+    with make(processes=False, n_workers=1, threads_per_worker=2, dashboard_address=free_port) as client:
         yield client.get_executor()
 
 
