@@ -844,6 +844,6 @@ def _check_guards(matched: int, expect: int | None, max_delete: int | None) -> N
     else:
         return
     raise DeleteGuardError(
-        f"{counted(matched, 'document')} {'matches' if matched == 1 else 'match'}, {broken}; nothing was deleted. "
-        "Look at what matches with delete_by_filter(..., dry_run=True)."
+        f"{counted(matched, 'document')} {'matches' if matched == 1 else 'match'}, {broken}; nothing was "
+        "deleted. Look at what matches with delete_by_filter(..., dry_run=True)."
     )

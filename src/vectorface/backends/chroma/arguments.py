@@ -118,8 +118,8 @@ def of_url(url: str) -> dict[str, Any]:
     if options or parts.fragment:
         strange = sorted(options) or [f"#{parts.fragment}"]
         raise ConfigurationError(
-            f"{_shown(url)} has unknown options {strange}; {_URL_HELP} Other options go beside the URL, as in "
-            "connect(url, timeout=5)."
+            f"{_shown(url)} has unknown options {strange}; {_URL_HELP} Other options go beside the "
+            "URL, as in connect(url, timeout=5)."
         )
     if parts.scheme == "chroma":
         if parts.netloc:
