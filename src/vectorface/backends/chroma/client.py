@@ -141,6 +141,7 @@ class ServerLink(GivenLink):
                 headers=dict(settings.headers),
                 tenant=settings.tenant,
                 database=settings.database,
+                settings=Settings() if settings.ssl else Settings(chroma_server_ssl_verify=False),
             )
         super().__init__(client)
         for session in sessions(client):
