@@ -213,17 +213,18 @@ class VectorDBInterface(Backend):
             ConfigurationError: The embedding function gives vectors of another dimension.
         """
         self._ready()
-        if self._describe(checked_index_name(name)) is not None:
-            raise IndexExistsError(
-                f"There is an index {name!r} already; choose another name or delete_index() it."
-            )
+        checked_metric(metric)
         own = self.encoder.dimension
         if dimension is not None and own not in {None, positive("dimension", dimension)}:
             raise ConfigurationError(
                 f"dimension={dimension}, but this store's embedding function gives vectors of {own}; leave "
                 "dimension out, or make the index with a store that has embeddings=None."
             )
-        info = self._made(name, checked_metric(metric), dimension or own)
+        if self._describe(checked_index_name(name)) is not None:
+            raise IndexExistsError(
+                f"There is an index {name!r} already; choose another name or delete_index() it."
+            )
+        info = self._made(name, metric, dimension or own)
         if name == self.index:  # it had been deleted
             self._metric, self._dimension = info.metric, info.dimension
         return info

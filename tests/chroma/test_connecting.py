@@ -171,6 +171,7 @@ def test_reprs_tell_the_collection_and_no_secrets(chroma_server: ChromaServer) -
     ):
         assert repr(store) == "ChromaDB(index='stories')"
         assert "of-bad-news" not in repr(store._settings)
+        store.delete_index("stories")
 
 
 # -- URLs -------------------------------------------------------------------------------------------------

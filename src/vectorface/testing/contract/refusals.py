@@ -302,10 +302,10 @@ BAD_CALLS: Mapping[str, Refusal] = {
         lambda s: s.create_index(7), InvalidIndexNameError, "lower-case letters"
     ),
     "dimension 0": Refusal(
-        lambda s: s.create_index("stories", dimension=0), InvalidQueryError, "dimension=0.*at least 1"
+        lambda s: s.create_index(s.index, dimension=0), InvalidQueryError, "dimension=0.*at least 1"
     ),
     "unknown metric": Refusal(
-        lambda s: s.create_index("stories", metric="manhattan"), ConfigurationError, "'cosine', 'l2' or 'dot'"
+        lambda s: s.create_index(s.index, metric="manhattan"), ConfigurationError, "'cosine', 'l2' or 'dot'"
     ),
 }
 
