@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import pickle
+import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -287,6 +289,33 @@ def test_a_forked_child_is_told_to_connect_for_itself_where_chroma_waits_for_eve
     in_child = _said_by_child(lambda: fresh.connect(collection=place.collection, **place.address).count())
     assert in_child == ("0" if place.mode == "memory" else "1")
     assert store.count() == 1
+
+
+_FORK = """
+import os, sys, time
+from langchain_core.documents import Document
+from vectorface import ChromaDB
+
+store = ChromaDB(embeddings=None).connect(**eval(sys.argv[1]))
+store.upsert([Document(page_content="a boat")], vectors=[[1, 0]])
+child = os.fork()
+if child == 0:
+    sys.exit(7)
+for _ in range(300):
+    ended, status = os.waitpid(child, os.WNOHANG)
+    if ended:
+        sys.exit(os.waitstatus_to_exitcode(status))
+    time.sleep(0.1)
+os.kill(child, 9)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+@pytest.mark.parametrize("mode", ["memory", "persistent"])
+def test_a_forked_child_comes_to_an_end(mode: str, tmp_path: Path) -> None:
+    where = {"mode": mode} if mode == "memory" else {"path": str(tmp_path)}
+    ended = subprocess.run([sys.executable, "-c", _FORK, repr(where)], check=False, timeout=60)
+    assert ended.returncode == 7
 
 
 def _said_by_child(speak: Callable[[], object]) -> str:

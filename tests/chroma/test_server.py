@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Iterator
@@ -228,6 +229,17 @@ def test_a_server_may_have_an_ipv6_address(chroma_server: ChromaServer) -> None:
         return
     with gateway, ChromaDB.from_url(f"chroma+http://[::1]:{gateway.port}/ipv6", embeddings=None) as store:
         assert "ipv6" in store.list_indexes()
+
+
+def test_without_tls_no_certificates_are_read(server: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reading them takes several times as long as all the rest of connecting."""
+    read: list[object] = []
+    monkeypatch.setattr(ssl.SSLContext, "load_verify_locations", lambda *given, **_: read.append(given))
+    server.connect().close()
+    assert read == []
+    with pytest.raises(ConnectionFailedError):
+        server.connect(ssl=True)
+    assert read
 
 
 # -- several clients --------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ spelled; it is started anew when stale, and closed when its last user is done.
 
 from __future__ import annotations
 
+import ctypes
 import os
 import threading
 from collections.abc import Iterator
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
 
 #: Chroma takes 5,461 documents at once; SQLite 32,766 variables, of which a filter may need 8,000.
 MAX_DOCUMENTS: Final = 5_000
-
-#: What a forked child inherited: of no use to it, but taking it apart would wait for the parent's threads.
-_INHERITED: Final[list[object]] = []
 
 
 class DirectoryLink:
@@ -192,8 +190,13 @@ def _started(path: str) -> ClientAPI:
 
 
 def _start_afresh() -> None:
-    """Forget in a forked child what was inherited, so that Chroma can be opened there."""
-    _INHERITED.extend([running(), dict(Engine._all)])  # noqa: SLF001 - its own module
+    """Forget in a forked child what was inherited, so that Chroma can be opened there.
+
+    It must never be taken apart, not even when the interpreter ends: Chroma would wait for threads that
+    stayed behind in the parent, and the lock that is let go would be the parent's.
+    """
+    for inherited in (*running().values(), dict(Engine._all)):  # noqa: SLF001 - its own module
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(inherited))
     Engine._all.clear()  # noqa: SLF001
     SharedSystemClient.clear_system_cache()
 
