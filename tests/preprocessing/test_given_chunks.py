@@ -181,6 +181,19 @@ def test_chunks_longer_than_the_window_for_overlaps_are_joined() -> None:
     assert " ".join(chunk.page_content for chunk in whole).split() == text.split()
 
 
+@pytest.mark.parametrize("blank", [" ", "\t", "\u00a0"])
+@pytest.mark.parametrize("paged", [False, True])
+def test_a_page_may_end_with_a_blank(blank: str, paged: bool) -> None:  # noqa: FBT001 - a parameter of the test
+    pages = [
+        Document(
+            page_content=f"Chapter {number}\n\n{'Nan lit the lamp. ' * 60}{blank}",
+            metadata={"page": number} if paged else {},
+        )
+        for number in range(1, 5)
+    ]
+    assert [chunk.metadata["chapter"] for chunk in preprocess(pages, chunk_size=2_000)] == [1, 2, 3, 4]
+
+
 def test_chunks_without_headings_are_kept_with_a_warning() -> None:
     with pytest.warns(PreprocessingWarning, match="1 of 1 texts"):
         chunks = preprocess(["Nan lit the lamp.", "It was light."])

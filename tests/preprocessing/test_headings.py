@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 import pytest
 
 from tests.preprocessing.stories import STYLES, expect_story, make_story
-from vectorface.preprocessing import find_headings, preprocess
+from vectorface.preprocessing import find_headings, outline, preprocess
 
 
 def found(text: str) -> list[tuple[int | None, str | None]]:
@@ -149,6 +151,29 @@ CONTENTS = [
     "Contents\n\nChapter 1 The Lamp\nChapter 2 The Door\nChapter 3 Salt",
     "Chapter 1\nA lamp is lit.\nChapter 2\nA door is shut.\nChapter 3\nSalt is found.",
 ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Kapitel vier\n\nText eins.\n\nKapitel fünf\n\nText zwei.\n\nKapitel sechs\n\nText drei.",
+        "Prólogo\n\nAntes.\n\nCapítulo 1: La lámpara él\n\nUno.\n\nCapítulo 2\n\nDos.\n\nEpílogo\n\nFin.",
+        "## Été\n\nUn.\n\n## Hôtel\n\nDeux.",
+        "제1장 등대\n\n하나.\n\n제2장 바다\n\n둘.",
+    ],
+)
+def test_accents_may_stand_beside_their_letters(text: str) -> None:
+    apart = unicodedata.normalize("NFD", text)
+    [found], [usual] = outline([apart]), outline([text])
+    assert [(one.number, one.title) for one in found.chapters] == [
+        (one.number, one.title) for one in usual.chapters
+    ]
+    assert len(found.chapters) > 1
+    pairs = zip(found.chapters, usual.chapters, strict=True)
+    assert all(
+        unicodedata.normalize("NFC", apart[one.start : one.end]) == text[other.start : other.end]
+        for one, other in pairs
+    )
 
 
 @pytest.mark.parametrize("contents", CONTENTS)

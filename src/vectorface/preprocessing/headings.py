@@ -14,11 +14,13 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final
 
+from vectorface.preprocessing.cleaning import OffsetMap
 from vectorface.preprocessing.markdown import DEEPEST, iter_markdown
 from vectorface.preprocessing.numbering import select_chapters, select_lead
 from vectorface.preprocessing.punctuation import BRACKETS, SEPARATORS
 from vectorface.preprocessing.styles import MEDIUM, STRONG, Candidate, find_candidates
 from vectorface.preprocessing.titles import title_below
+from vectorface.preprocessing.views import plain
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,10 +40,9 @@ class Heading:
     number: int | None = None
     title: str | None = None
 
-
-# Signs that stand for a blank or a line end, each replaced by one sign, so that positions stay the same.
-_PLAIN: Final = str.maketrans("\f\v\x85\u2028\u2029\ufeff\u00a0\u2007\u202f\u3000", "\n\n\n\n\n     ")
-_UNUSUAL: Final = re.compile(f"[{''.join(map(chr, _PLAIN))}]")
+    def moved(self, offsets: OffsetMap) -> Heading:
+        """Return the heading as it lies in the text that the offsets lead to."""
+        return replace(self, start=offsets.to_origin(self.start), end=offsets.to_origin(self.end))
 
 
 def _unnumbered(names: str) -> re.Pattern[str]:
@@ -82,7 +83,11 @@ def find_headings(text: str) -> list[Heading]:
         Heading(start=0, end=19, number=1, title='The Lamp')
         Heading(start=27, end=48, number=2, title='THE DOOR')
     """
-    view = plain(text)
+    view, offsets = plain(text)
+    return [heading.moved(offsets) for heading in _found(view)]
+
+
+def _found(view: str) -> list[Heading]:
     candidates = find_candidates(view)
     chapters = select_chapters(view, candidates)
     named = bool(chapters) and chapters[0].tier == STRONG  # nothing says chapter louder than the word
@@ -91,16 +96,6 @@ def find_headings(text: str) -> list[Heading]:
         return _with_introduction(view, markdown)
     lead = [_unnumbered_part(view, part) for part in select_lead(view, candidates, chapters)]
     return _with_unnumbered_parts(view, [*lead, *_with_titles(view, chapters, candidates)])
-
-
-def plain(text: str) -> str:
-    r"""Replace unusual blanks and line ends by usual ones, each by one character.
-
-    Example:
-        >>> plain("\fChapter\u00a01")
-        '\nChapter 1'
-    """
-    return text.translate(_PLAIN) if _UNUSUAL.search(text) else text
 
 
 def numbered_from_one(headings: Sequence[Heading]) -> list[Heading]:

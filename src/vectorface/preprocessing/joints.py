@@ -19,6 +19,7 @@ _FIXED_SHARE: Final = 0.4
 _WITHIN_WORDS_SHARE: Final = 0.3
 _LONGEST_LINE: Final = 120
 _LONGEST_TITLE_END: Final = 60
+_BLANKS: Final = " \t\u00a0"
 _WORD_OR_BRACKET: Final = re.compile(r"[^\W_]|[\[(【《]")
 _SENTENCE_END: Final = re.compile(rf"[{FULL_STOPS}{WIDE_STOPS}:][{CLOSING}*_]*\Z")
 
@@ -74,12 +75,21 @@ class Joints:
             last: Whether none comes after that.
         """
         if self.exact or before[-1].isspace() or after[0].isspace():
-            return ""
+            return "\n\n" if self._hides_heading(before, after) else ""
         if self.fixed and len(before) == self.limit and (last or len(after) == self.limit):
             return ""
         tail, head = _last_line(before), after[:_LONGEST_LINE].partition("\n")[0]
         whole = self._completing(tail, head)
         return self._usual(before, after, tail, head) if whole is None else whole
+
+    def _hides_heading(self, before: str, after: str) -> bool:
+        """Say whether only blanks part a heading from the text before, as where a page ends with one."""
+        told, heading = before.rstrip(_BLANKS), after.lstrip(_BLANKS)
+        only_blanks = len(told) + len(heading) < len(before) + len(after)
+        if not only_blanks or not told or not heading or told[-1].isspace() or heading[0].isspace():
+            return False
+        ends = not self.split or _SENTENCE_END.search(told[-_LONGEST_LINE:])
+        return bool(ends and self.rule.mark(heading[:_LONGEST_LINE].partition("\n")[0]))
 
     def _completing(self, tail: str, head: str) -> str | None:
         """Find what makes one heading of an end and a beginning: a clearer one than the beginning alone."""

@@ -9,12 +9,13 @@ from itertools import pairwise
 from typing import Final, TypeAlias
 
 from vectorface.errors import ConfigurationError, InvalidInputError
-from vectorface.preprocessing.headings import Heading, find_headings, numbered_from_one, plain
+from vectorface.preprocessing.headings import Heading, find_headings, numbered_from_one
 from vectorface.preprocessing.markdown import iter_markdown
 from vectorface.preprocessing.numbering import select_chapters
 from vectorface.preprocessing.numerals import parse_number
 from vectorface.preprocessing.patterns import Regex, compile_pattern
 from vectorface.preprocessing.styles import MEDIUM, STRONG, find_candidates
+from vectorface.preprocessing.views import plain
 
 Finder: TypeAlias = Callable[[str], Iterable[Heading]]
 #: What ``headings=`` takes: a regular expression, a finder, or ``None`` for texts without chapters.
@@ -91,16 +92,19 @@ def rule_for(headings: Headings) -> Rule:
 def _usual_mark(line: str) -> Mark:
     if not _BEGINS_LIKE_HEADING.match(line):
         return Mark()
-    candidates = find_candidates(plain(line))
+    view, offsets = plain(line)
+    candidates = find_candidates(view)
     if candidates:
-        return Mark(candidates[0].marker, candidates[0].tier)
-    return next((Mark(heading.end, MEDIUM) for heading in iter_markdown(line)), Mark())
+        return Mark(offsets.to_origin(candidates[0].marker), candidates[0].tier)
+    return next((Mark(offsets.to_origin(heading.end), MEDIUM) for heading in iter_markdown(view)), Mark())
 
 
 def _usual_count(text: str) -> list[Heading]:
-    view = plain(text)
+    view, offsets = plain(text)
     return [
-        Heading(start=chapter.start, end=chapter.end, number=chapter.number, title=chapter.title)
+        Heading(start=chapter.start, end=chapter.end, number=chapter.number, title=chapter.title).moved(
+            offsets
+        )
         for chapter in select_chapters(view, find_candidates(view))
     ]
 
