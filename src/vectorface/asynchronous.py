@@ -6,6 +6,7 @@ import asyncio
 import functools
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import suppress
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 S = TypeVar("S")
@@ -47,7 +48,10 @@ def stoppable_in_thread(
             return await asyncio.shield(run)
         except asyncio.CancelledError:
             cancel.set()
-            await asyncio.gather(run, return_exceptions=True)
+            while not run.done():  # cancelled once more, it still waits
+                with suppress(asyncio.CancelledError):
+                    await asyncio.wait([run])
+            run.exception()  # seen: the caller is told of the cancelling
             raise
 
     twin.__doc__ = f"{plain.__doc__} Cancelling the task stops the run."

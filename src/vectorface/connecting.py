@@ -32,8 +32,7 @@ def connect(url: str, *, embeddings: EmbeddingsLike = "minilm", **options: Any) 
             to open only what exists, ``metric="l2"``, ``headers={…}`` for a server.
 
     Raises:
-        ConfigurationError: The scheme is unknown or the URL malformed.
-        TypeError: An option is none of that ``connect``, or the URL says it already.
+        ConfigurationError: The scheme is unknown, the URL malformed, or an option none of that ``connect``.
 
     Example:
         >>> with connect("memory:stories") as store:

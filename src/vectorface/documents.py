@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence, Sized
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -167,6 +168,8 @@ def checked_ids(ids: Iterable[str] | None) -> list[str] | None:
         return None
     if isinstance(ids, str):
         raise InvalidIdError(f"ids must be a list of ids; to name one write ids=[{ids!r}].")
+    if isinstance(ids, Mapping):
+        raise InvalidIdError(f"ids must be a list of ids, not a dict; pass a filter as filter={ids!r:.80}.")
     return list(dict.fromkeys(checked_id(value, where=f"ids[{i}]") for i, value in enumerate(ids)))
 
 
@@ -233,6 +236,16 @@ def collapsed(documents: Iterable[Prepared]) -> list[Prepared]:
             ids=tuple(conflicts),
         )
     return list(first.values())
+
+
+@contextmanager
+def closing_generator(stream: object) -> Iterator[None]:
+    """Close ``stream`` at the end if it is a generator, so that it lets go of what it holds open."""
+    try:
+        yield
+    finally:
+        if isinstance(stream, Generator):
+            stream.close()
 
 
 def counted(count: int, noun: str) -> str:

@@ -102,6 +102,10 @@ class Encoder(Protocol):
         """Return the unit of scores."""
         ...
 
+    def check_encodes(self) -> None:
+        """Raise ``ConfigurationError`` if texts cannot be turned into what the store searches by."""
+        ...
+
     def encode_documents(self, texts: Sequence[str]) -> Sequence[Vector]:
         """Return one vector for each text."""
         ...
@@ -156,6 +160,10 @@ class DenseEncoder:
         """Return the metric itself."""
         return metric
 
+    def check_encodes(self) -> None:
+        """Raise ``ConfigurationError`` if there is no embedding function."""
+        self._required()
+
     def encode_documents(self, texts: Sequence[str]) -> Sequence[Vector]:
         """Return an array of shape (n, d), float32."""
         return list(_embeddings.embed_texts(self._required(), texts))
@@ -206,6 +214,9 @@ def _as_array(vector: Any, where: str) -> np.ndarray[Any, np.dtype[np.float32]]:
     return array
 
 
+_EMBEDS: Final = ("embed_documents", "embed_query")
+
+
 def _resolved(embeddings: EmbeddingsLike) -> Embeddings | None:
     if embeddings == "minilm":
         return _embeddings.MiniLM()
@@ -214,7 +225,7 @@ def _resolved(embeddings: EmbeddingsLike) -> Embeddings | None:
     if isinstance(embeddings, type) and hasattr(embeddings, "embed_documents"):
         name = embeddings.__name__
         raise ConfigurationError(f"embeddings={name} is a class; pass an instance: {name}(...).")
-    if isinstance(embeddings, str) or not hasattr(embeddings, "embed_documents"):
+    if isinstance(embeddings, str) or not all(hasattr(embeddings, name) for name in _EMBEDS):
         raise ConfigurationError(
             f"embeddings={embeddings!r:.80} is not an embedding function; pass 'minilm', None, or an object "
             "with LangChain's embed_documents() and embed_query()."

@@ -51,7 +51,10 @@ class In:
         object.__setattr__(self, "_known", frozenset((kind(value), value) for value in self.values))
 
     def __contains__(self, value: Scalar) -> bool:
-        return (kind(value), value) in self._known
+        try:
+            return (kind(value), value) in self._known
+        except TypeError:  # unhashable, so no plain value: metadata that no store has checked
+            return False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

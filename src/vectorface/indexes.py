@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
+from inspect import signature
 from typing import Any, Final, get_args
 
 from vectorface.errors import ConfigurationError, InvalidIndexNameError
@@ -40,9 +42,52 @@ class ConnectionSettings:
     create: bool = True
     client: Any = field(default=None, repr=False)
 
+    def check(self) -> None:
+        """Check what every connection is told.
+
+        Raises:
+            InvalidIndexNameError: The index's name is no text, or empty.
+            ConfigurationError: The metric is unknown, or ``create`` neither true nor false.
+        """
+        name: object = self.index
+        if not isinstance(name, str) or not name:
+            raise InvalidIndexNameError(f"{name!r:.80} is not the name of an index; pass text.")
+        if self.metric is not None:
+            checked_metric(self.metric)
+        checked_flag("create", self.create)
+
     def same_place(self, other: ConnectionSettings) -> bool:
         """Tell whether both lead to the same server, directory or memory, whichever index they name."""
         return replace(other, index=self.index, metric=self.metric, create=self.create) == self
+
+
+def beside(
+    said: Mapping[str, Any], options: Mapping[str, Any], connect: Callable[..., Any]
+) -> dict[str, Any]:
+    """Join what a URL says with the options beside it.
+
+    Args:
+        said: Arguments of ``connect`` that the URL stands for.
+        options: Further ones.
+        connect: The backend's method.
+
+    Raises:
+        ConfigurationError: ``connect`` has no such option, or the URL says it already.
+
+    Example:
+        >>> def connect(self, *, index: str, create: bool = True): ...
+        >>> beside({"index": "stories"}, {"create": False}, connect)
+        {'index': 'stories', 'create': False}
+    """
+    known = [name for name in signature(connect).parameters if name != "self"]
+    for name in options:
+        if name not in known:
+            [alike] = get_close_matches(name, known, n=1) or [""]
+            hint = f" Did you mean {alike!r}?" if alike else ""
+            raise ConfigurationError(f"connect() has no option {name!r}; it takes {', '.join(known)}.{hint}")
+        if name in said:
+            raise ConfigurationError(f"{name}={options[name]!r:.80}: the URL says {said[name]!r} already.")
+    return {**said, **options}
 
 
 def checked_index_name(name: object) -> str:
@@ -58,6 +103,17 @@ def checked_index_name(name: object) -> str:
             "'-', with a letter or digit at both ends, so that it is valid on every backend."
         )
     return name
+
+
+def checked_flag(name: str, value: object) -> bool:
+    """Return ``value`` if it is true or false: a text such as ``"no"`` would count as true.
+
+    Raises:
+        ConfigurationError: It is neither.
+    """
+    if not isinstance(value, bool):
+        raise ConfigurationError(f"{name}={value!r:.80} must be True or False.")
+    return value
 
 
 def checked_metric(metric: object) -> Metric:

@@ -34,8 +34,13 @@ from vectorface.errors import (
     NotConnectedError,
 )
 from vectorface.filters import constant, parse
-from vectorface.indexes import ConnectionSettings, IndexSpec, checked_index_name, checked_metric
-from vectorface.ingest.account import prepared_or_refused
+from vectorface.indexes import (
+    ConnectionSettings,
+    IndexSpec,
+    checked_flag,
+    checked_index_name,
+    checked_metric,
+)
 from vectorface.ingest.retrying import RetryPolicy
 from vectorface.ingest.upserter import Callback, InlineExecutor, OnError
 from vectorface.ingest.upserter import Settings as UpsertSettings
@@ -102,8 +107,7 @@ class VectorDBInterface(Backend):
     @final
     def _connect(self, settings: ConnectionSettings) -> Self:
         """Open the connection that a backend's typed ``connect`` describes, once."""
-        if settings.metric is not None:
-            checked_metric(settings.metric)
+        settings.check()
         with self._lock:
             if self._settings is None or not settings.same_place(self._settings):
                 self.close()
@@ -122,7 +126,9 @@ class VectorDBInterface(Backend):
         info = self._describe(settings.index)
         if info is None:
             if not settings.create:
-                raise IndexNotFoundError(f"{self._no_index(settings.index)} To make it leave create=True.")
+                raise IndexNotFoundError(
+                    f"{self._no_index(settings.index)} To make it, leave out create=False."
+                )
             info = self._made(settings.index, settings.metric or "cosine", self.encoder.dimension)
         self.encoder.fingerprint(settings.metric or info.metric).check(info)
         self._metric, self._dimension = info.metric, info.dimension
@@ -167,7 +173,9 @@ class VectorDBInterface(Backend):
 
     def _ready(self) -> ConnectionSettings:
         if self._settings is None:
-            raise NotConnectedError(f"{type(self).__name__} is not connected: call connect() first.")
+            raise NotConnectedError(
+                f"{type(self).__name__} is not connected, or was closed: call connect() first, saying where."
+            )
         return self._settings
 
     @property
@@ -302,7 +310,9 @@ class VectorDBInterface(Backend):
             DuplicateDocumentError: Ids exist, or stand for two documents of this call.
             InvalidDocumentError: A text, its metadata or vector cannot be stored.
             InvalidIdError: An id is empty, or longer than 512 bytes.
-            PartialWriteError: The store refused some; ``error.report`` names them.
+            ConfigurationError: A document has no vector, and the store no embedding function.
+            PartialWriteError: Some could not be embedded or stored; ``error.report`` names them, the first
+                one's error is the cause.
         """
         prepared = self._prepared(documents, ids, vectors)
         distinct = collapsed(prepared)
@@ -341,6 +351,8 @@ class VectorDBInterface(Backend):
         writer = writing.StoreWriter(self)
         prepared = [writer.check(document) for document in prepare_all(documents, ids=ids, vectors=vectors)]
         _check_one_length(prepared)
+        if any(document.vector is None for document in prepared):
+            self.encoder.check_encodes()
         return prepared
 
     def _write_all(
@@ -402,10 +414,12 @@ class VectorDBInterface(Backend):
         Raises:
             PartialWriteError: Some documents failed, and ``on_error`` is ``"raise"``.
             SourceError: The iterable or a callback raised.
+            ConfigurationError: The store has no embedding function, or an option is wrong.
             UpsertInterrupted: Ctrl-C; ``error.report`` is the account up to it.
             StoreLockedError: Another process writes to this directory; nothing was read or written.
         """
         self._ready()
+        self.encoder.check_encodes()
         stream, total = writing.stream_of(documents)
         encoders, writers, workers = writing.worker_counts(self.encoder, self.limits, max_workers)
         settings = UpsertSettings(
@@ -417,7 +431,7 @@ class VectorDBInterface(Backend):
             encoders=encoders,
             writers=writers,
             max_workers=positive("max_workers", workers),
-            skip_unchanged=skip_unchanged,
+            skip_unchanged=checked_flag("skip_unchanged", skip_unchanged),
             on_error=writing.checked_on_error(on_error),
             retry=writing.checked_retry(retry),
             callbacks=writing.checked_callbacks(callbacks),
@@ -425,10 +439,9 @@ class VectorDBInterface(Backend):
             cancel=writing.checked_cancel(cancel),
             max_failures=positive("max_failures", max_failures),
         )
-        items = (prepared_or_refused(document, where=f"document {i}") for i, document in enumerate(stream))
         self._claim()
-        with writing.progress_bar(settings, show=progress) as shown:
-            return run_upsert(items, writing.StoreWriter(self), shown, total=total)
+        with writing.progress_bar(settings, show=checked_flag("progress", progress)) as shown:
+            return run_upsert(writing.items_of(stream), writing.StoreWriter(self), shown, total=total)
 
     @final
     def replace(
@@ -573,6 +586,7 @@ class VectorDBInterface(Backend):
             DeleteGuardError: ``expect`` or ``max_delete`` does not hold; nothing was deleted.
         """
         wanted = checked_ids(ids)
+        checked_flag("dry_run", dry_run)
         self._refuse_everything(filter, wanted)
         _check_guard_values(expect, max_delete)
         targets = list(self._matching(filter, wanted))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -24,6 +25,7 @@ from vectorface.backends.chroma.arguments import of_url
 from vectorface.errors import (
     BackendError,
     ConfigurationError,
+    ConnectionFailedError,
     IndexNotFoundError,
     InvalidIndexNameError,
     NotConnectedError,
@@ -105,6 +107,43 @@ def test_a_mistyped_directory_is_not_made(tmp_path: Path) -> None:
         vectorface.connect(f"chroma:{tmp_path}/typo?collection=stories", embeddings=None, create=False)
 
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_cannot_be_opened_is_no_mistake_of_ours(tmp_path: Path) -> None:
+    with pytest.raises(ConnectionFailedError, match="While opening"):
+        ChromaDB(embeddings=None).connect(path=tmp_path / ("x" * 300), create=False)
+    with pytest.raises(ConfigurationError, match="path="):
+        ChromaDB(embeddings=None).connect(path="a\0b", create=False)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"host": "localhost", "port": "8000"}, "port='8000' must be a number from 1 to 65535"),
+        ({"host": 7}, "host=7 must be a name or an address"),
+        ({"host": "localhost", "timeout": "5"}, "timeout='5' must be a number of seconds"),
+        ({"path": 3}, "path=3 is not a path"),
+        ({"client": "x"}, "client='x' is not a client of Chroma"),
+        ({"create": "no"}, "create='no' must be True or False"),
+        ({"collection": None}, "None is not the name of an index"),
+        ({"collection": ""}, "'' is not the name of an index"),
+        ({"host": "localhost", "headers": "x"}, "headers must be a dict"),
+        ({"host": "localhost", "headers": {"x y": "z"}}, "'x y' is not the name of an HTTP header"),
+        ({"host": "localhost", "headers": {"x": 3}}, "the value of 'x' is not one line of ASCII text"),
+    ],
+    ids=str,
+)
+def test_arguments_of_the_wrong_type_are_refused_by_name(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises((ConfigurationError, InvalidIndexNameError), match=re.escape(message)):
+        ChromaDB(embeddings=None).connect(**arguments)
+
+
+@pytest.mark.parametrize("value", ["Bearer of-bad-news\n", " of-bad-news", "of\0-bad-news", "of-bäd-news"])
+def test_a_header_that_cannot_be_sent_is_refused_without_repeating_it(value: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"'Authorization' is not one line.*\.strip\(\)") as refusal:
+        ChromaDB(embeddings=None).connect(host="localhost", headers={"Authorization": value})
+    assert "news" not in str(refusal.value)
+    assert refusal.value.__cause__ is None
 
 
 # -- the life of a connection -----------------------------------------------------------------------------
@@ -197,7 +236,12 @@ def test_reprs_tell_the_collection_and_no_secrets(chroma_server: ChromaServer) -
         ("chroma+http://box:80/stories", {"host": "box", "port": 80, "collection": "stories"}),
         ("chroma+http://box/?collection=stories", {"host": "box", "collection": "stories"}),
         ("chroma+http://[::1]:80/stories", {"host": "::1", "port": 80, "collection": "stories"}),
-        ("chroma+https://box/my%2Estories", {"host": "box", "ssl": True, "collection": "my.stories"}),
+        (
+            "chroma+https://box/my%2Estories",
+            {"host": "box", "ssl": True, "port": 443, "collection": "my.stories"},
+        ),
+        ("chroma+https://box:8443", {"host": "box", "ssl": True, "port": 8443}),
+        ("chroma+http://box/a-b?collection=a-b", {"host": "box", "collection": "a-b"}),
     ],
 )
 def test_urls_say_the_same_as_arguments(url: str, arguments: Mapping[str, Any]) -> None:
@@ -217,6 +261,9 @@ def test_urls_say_the_same_as_arguments(url: str, arguments: Mapping[str, Any]) 
         ("chroma:data?metric=l2", "unknown options ['metric']"),
         ("chroma:data#stories", "unknown options ['#stories']"),
         ("chroma+http://box/api/stories", "names more than a collection"),
+        ("chroma+http://box/one?collection=two", "names several collections"),
+        ("chroma:?collection=one&collection=two", "names several collections"),
+        ("chroma:?collection=", "names no collection after 'collection='"),
     ],
 )
 def test_urls_that_are_wrong_are_refused_with_the_right_form(url: str, message: str) -> None:
@@ -353,5 +400,5 @@ def test_as_a_context_manager_an_unconnected_store_is_refused() -> None:
 
 
 def test_documents_need_an_embedding_function_or_vectors(memory: Place) -> None:
-    with pytest.raises(vectorface.errors.PartialWriteError, match="no embedding function"):
+    with pytest.raises(ConfigurationError, match="no embedding function"):
         memory.connect().upsert([Document(page_content="a boat")])

@@ -48,8 +48,10 @@ def test_options_beside_the_url_go_to_the_backend() -> None:
     assert connect("memory:stories", embeddings=None, metric="l2").metric == "l2"
     with pytest.raises(IndexNotFoundError, match="There is no index 'stories'"):
         connect("memory:stories", embeddings=None, create=False)
-    with pytest.raises(TypeError, match="multiple values for keyword argument 'index'"):
+    with pytest.raises(ConfigurationError, match="index='other': the URL says 'stories' already"):
         connect("memory:stories", embeddings=None, index="other")
+    with pytest.raises(ConfigurationError, match=r"no option 'metrics'; it takes index, .*mean 'metric'\?"):
+        connect("memory:stories", embeddings=None, metrics="l2")
 
 
 def test_other_packages_may_add_schemes(monkeypatch: pytest.MonkeyPatch) -> None:

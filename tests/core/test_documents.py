@@ -108,7 +108,12 @@ def test_ids_of_a_read_come_in_order_and_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("ids", "message"), [("abc", r"write ids=\['abc'\]"), (["a", ""], r"ids\[1\]: the id is empty")]
+    ("ids", "message"),
+    [
+        ("abc", r"write ids=\['abc'\]"),
+        (["a", ""], r"ids\[1\]: the id is empty"),
+        ({"a": 1}, r"not a dict; pass a filter as filter=\{'a': 1\}"),
+    ],
 )
 def test_ids_of_a_read_are_checked(ids: Any, message: str) -> None:
     with pytest.raises(InvalidIdError, match=message):

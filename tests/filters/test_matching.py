@@ -233,3 +233,9 @@ def test_combinations(spec: dict[str, Any], expected: bool) -> None:  # noqa: FB
 )
 def test_kinds(value: Any, expected: str) -> None:
     assert kind(value) == expected
+
+
+@pytest.mark.parametrize("found", [{"sea"}, ("sea", ["fog"]), bytearray(b"sea")])
+def test_what_no_store_holds_equals_nothing(found: object) -> None:
+    assert not matches(parse({"tag": "sea"}), {"tag": found})
+    assert matches(parse({"tag": {"$ne": "sea"}}), {"tag": found})

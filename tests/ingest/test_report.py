@@ -13,7 +13,7 @@ from langchain_core.documents import Document
 from tests.ingest.stand_ins import QUICK, CountingEmbedding, Faults, FaultyDB, documents, ids_of, run
 from tests.ingest.stand_ins import MemoryWriter as Writer
 from vectorface import Failure, WriteReport
-from vectorface.documents import Prepared, prepare
+from vectorface.documents import Prepared, document_id, prepare
 from vectorface.errors import (
     BackendError,
     DuplicateDocumentError,
@@ -151,6 +151,16 @@ def test_retry_sends_a_document_as_it_was_mended_in_the_report() -> None:
     [record] = store.get(["d1"])
     assert (record.text, record.metadata) == ("a better text", {"checked": True})
     assert store.upsert_parallel([record.document], skip_unchanged=True).unchanged == 1
+
+
+def test_a_mended_document_that_had_no_id_of_its_own_gets_the_one_of_its_new_content() -> None:
+    broken = Document(page_content="broken")
+    store = FaultyDB(faults=refusing(document_id(broken)))
+    report = store.upsert_parallel([broken], on_error="report")
+    report.failures[0].document.page_content = "mended"
+    assert report.retry().written == 1
+    again = store.upsert_parallel([Document(page_content="mended")], skip_unchanged=True)
+    assert (again.unchanged, store.count()) == (1, 1)
 
 
 def test_retry_reports_a_document_that_was_mended_for_the_worse() -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import itertools
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import suppress
 
 import pytest
@@ -17,6 +18,7 @@ from vectorface import RetryPolicy
 from vectorface.errors import BackendError, PartialWriteError, SourceError, TransientError
 from vectorface.ingest.account import Progress
 from vectorface.ingest.writer import Limits
+from vectorface.langchain.writes import Identified
 from vectorface.records import Vector
 
 
@@ -283,6 +285,18 @@ def test_a_generator_is_closed_when_the_run_stops_early(how: str) -> None:
     with suppress(SourceError, PartialWriteError):
         run(stream, MemoryWriter(faults=faults), cancel=cancel, callbacks=(callback,), max_failures=3)
     assert closed == [True]
+
+
+def test_a_generator_is_closed_below_all_that_is_put_around_it() -> None:
+    def source() -> Generator[Document]:
+        for one in documents(10_000):
+            cancel.set()
+            yield one
+
+    for wrapped in (lambda stream: stream, lambda stream: Identified(stream, None)):
+        stream, cancel = source(), threading.Event()
+        FaultyDB().upsert_parallel(wrapped(stream), cancel=cancel)
+        assert inspect.getgeneratorstate(stream) == inspect.GEN_CLOSED
 
 
 def test_a_generator_that_fails_while_it_is_closed_does_not_take_the_report_with_it() -> None:

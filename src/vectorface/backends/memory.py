@@ -13,7 +13,7 @@ import numpy as np
 from vectorface.encoding import DenseEncoder, EmbeddingsLike
 from vectorface.errors import ConfigurationError, DuplicateDocumentError, IndexExistsError, IndexNotFoundError
 from vectorface.filters import Filter
-from vectorface.indexes import ConnectionSettings, IndexSpec
+from vectorface.indexes import ConnectionSettings, IndexSpec, beside
 from vectorface.ingest.writer import Limits, Mode
 from vectorface.interface import VectorDBInterface
 from vectorface.primitives import Entry, Fields, Query, Removal, Selection, Stored, chunks
@@ -75,7 +75,8 @@ class InMemoryDB(VectorDBInterface):
         parts = urlsplit(url)
         if parts.netloc or parts.query:
             raise ConfigurationError(f"{url!r} should read 'memory:NAME', as in 'memory:stories'.")
-        return cls(embeddings).connect(index=unquote(parts.path) or "vectorface", **options)
+        said = {"index": unquote(parts.path) or "vectorface"}
+        return cls(embeddings).connect(**beside(said, options, cls.connect))
 
     @property
     def client(self) -> Mapping[str, Any]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
-from vectorface.documents import Prepared, checked_id, prepare
+from vectorface.documents import Prepared, checked_id, document_id, prepare
 from vectorface.errors import DuplicateDocumentError, InvalidIdError
 from vectorface.ingest.worker import Outcome
 from vectorface.records import Failure, Stop, Vector, WriteReport
@@ -63,7 +63,10 @@ class Unsent:
             mended = prepared_or_refused(self.document, where=self.item.where, vector=self.item.vector)
             return self.item if _id_still_taken(self.item, mended) else mended
         given = self.item.vector if self.item.given_vector else None
-        mended = prepared_or_refused(self.document, where=f"the document {self.item.id!r}", vector=given)
+        document = self.document
+        if document.id == self.item.id == document_id(self.item.document):  # made from the content: so anew
+            document = document.model_copy(update={"id": None})
+        mended = prepared_or_refused(document, where=f"the document {self.item.id!r}", vector=given)
         return self.item if _same(self.item, mended) else mended
 
 

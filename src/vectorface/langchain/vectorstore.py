@@ -225,7 +225,8 @@ class VectorfaceVectorStore(StoreSearches):
         **options: Any,
     ) -> list[str]:
         """Do what :meth:`add_texts` does, without blocking the event loop."""
-        return await self.aadd_documents(as_documents(texts, metadatas), ids=ids, **options)
+        documents = await asyncio.to_thread(as_documents, texts, metadatas)
+        return await self.aadd_documents(documents, ids=ids, **options)
 
     # -- read and delete ----------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 
 from langchain_core.documents import Document
 
-from vectorface.documents import document_id
+from vectorface.documents import closing_generator, document_id
 from vectorface.errors import InvalidDocumentError, InvalidIdError, InvalidInputError
 
 T = TypeVar("T")
@@ -50,14 +50,16 @@ class Identified:
     def __init__(self, documents: Iterable[Document], ids: Sequence[str | None] | None) -> None:
         if isinstance(ids, str):
             raise InvalidIdError(f"ids must be a list of ids; to name one write ids=[{ids!r}].")
-        self._pairs = paired(_several(documents), ids, name="ids")
+        self._documents = _several(documents)
+        self._pairs = paired(self._documents, ids, name="ids")
         self.ids: list[str] = []
 
     def __iter__(self) -> Iterator[Document]:
-        for document, id_ in self._pairs:
-            identified = _identified(document, id_)
-            self.ids.append(getattr(identified, "id", None) or "")
-            yield identified
+        with closing_generator(self._documents):
+            for document, id_ in self._pairs:
+                identified = _identified(document, id_)
+                self.ids.append(getattr(identified, "id", None) or "")
+                yield identified
 
 
 def _several(documents: object) -> Iterable[Document]:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import os
+import re
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Final, get_args
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+
+from chromadb.api import ClientAPI
 
 from vectorface.backends.chroma.client import ChromaSettings, Mode
 from vectorface.errors import ConfigurationError
 
 _OF_SERVERS: Final = ("ssl", "headers", "tenant", "database", "timeout")
+#: RFC 9110, sections 5.1 and 5.5, with ASCII values.
+_HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HEADER_VALUE: Final = re.compile(r"(?:[!-~](?:[ \t!-~]*[!-~])?)?")
 _DEFAULTS: Final = ChromaSettings(index="")
 
 
@@ -20,12 +27,33 @@ def absolute(path: str | Path) -> str:
     Raises:
         ConfigurationError: It is empty, or ``~`` is nobody's.
     """
+    if not isinstance(path, str | os.PathLike):
+        raise ConfigurationError(f"path={path!r:.80} is not a path; pass a str or a pathlib.Path.")
     if not str(path):
         raise ConfigurationError("path='' is empty; pass the directory to keep the data in.")
     try:
         return str(Path(path).expanduser().resolve())
-    except RuntimeError as error:
+    except (RuntimeError, ValueError) as error:  # nobody's ~, a NUL
         raise ConfigurationError(f"path={str(path)!r}: {error}") from error
+
+
+def checked_headers(headers: Any) -> dict[str, str]:
+    """Return the headers of each request; in an error no value is repeated, as it may be a secret.
+
+    Raises:
+        ConfigurationError: No request can carry them.
+    """
+    if headers is not None and not isinstance(headers, Mapping):
+        raise ConfigurationError("headers must be a dict, as in {'Authorization': 'Bearer ...'}.")
+    for name, value in (headers or {}).items():
+        if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name):
+            raise ConfigurationError(f"headers: {name!r:.80} is not the name of an HTTP header.")
+        if not isinstance(value, str) or not _HEADER_VALUE.fullmatch(value):
+            raise ConfigurationError(
+                f"headers: the value of {name!r} is not one line of ASCII text without blanks around it; "
+                "take .strip() of a token that was read from a file."
+            )
+    return dict(headers or {})
 
 
 def check(settings: ChromaSettings, *, given: Collection[str]) -> None:
@@ -45,6 +73,11 @@ def check(settings: ChromaSettings, *, given: Collection[str]) -> None:
     changed = [name for name in _OF_SERVERS if getattr(settings, name) != getattr(_DEFAULTS, name)]
     of_server = [name for name in ("host", "port") if name in given] + changed
     if settings.client is not None:
+        if not isinstance(settings.client, ClientAPI):
+            raise ConfigurationError(
+                f"client={settings.client!r:.80} is not a client of Chroma; pass what "
+                "chromadb.PersistentClient() or HttpClient() returns (an AsyncHttpClient cannot be used)."
+            )
         _refuse_beside_client([*(["mode"] if "mode" in given else []), *_path_of(settings), *of_server])
     elif settings.mode == "persistent" and settings.path is None:
         raise ConfigurationError("mode='persistent' needs path=, the directory to keep the data in.")
@@ -81,12 +114,12 @@ def _listed(names: list[str]) -> str:
     return ", ".join(f"{name}=" for name in names)
 
 
-def _check_ranges(settings: ChromaSettings) -> None:
-    if "/" in settings.host:
+def _check_ranges(settings: Any) -> None:
+    if not isinstance(settings.host, str) or "/" in settings.host:
         raise ConfigurationError(f"host={settings.host!r} must be a name or an address, not a URL.")
-    if not 0 < settings.port < 1 << 16:
+    if type(settings.port) is not int or not 0 < settings.port < 1 << 16:
         raise ConfigurationError(f"port={settings.port!r} must be a number from 1 to 65535.")
-    if not settings.timeout > 0:
+    if not isinstance(settings.timeout, int | float) or not settings.timeout > 0:
         raise ConfigurationError(f"timeout={settings.timeout!r} must be a number of seconds above 0.")
 
 
@@ -113,10 +146,9 @@ def of_url(url: str) -> dict[str, Any]:
         port = parts.port
     except ValueError as error:
         raise ConfigurationError(f"{_shown(url)} is malformed ({error}); {_URL_HELP}") from error
-    options = dict(parse_qsl(parts.query, keep_blank_values=True))
-    collection = options.pop("collection", "")
-    if options or parts.fragment:
-        strange = sorted(options) or [f"#{parts.fragment}"]
+    options = parse_qsl(parts.query, keep_blank_values=True)
+    strange = sorted({name for name, _ in options} - {"collection"}) or [f"#{parts.fragment}"]
+    if strange != ["#"]:
         raise ConfigurationError(
             f"{_shown(url)} has unknown options {strange}; {_URL_HELP} Other options go beside the "
             "URL, as in connect(url, timeout=5)."
@@ -125,12 +157,20 @@ def of_url(url: str) -> dict[str, Any]:
         if parts.netloc:
             raise ConfigurationError(f"{_shown(url)} names a host; {_URL_HELP}")
         arguments: dict[str, Any] = {"path": unquote(parts.path)} if parts.path else {"mode": "memory"}
-    else:
-        _check_server(parts, url)
-        ssl = {"ssl": True} if parts.scheme.endswith("https") else {}
-        arguments = {"host": parts.hostname, **({} if port is None else {"port": port}), **ssl}
-        collection = unquote(parts.path.strip("/")) or collection
-    return {**arguments, **({"collection": collection} if collection else {})}
+        return {**arguments, **_collection(url, [name for _, name in options])}
+    _check_server(parts, url)
+    named = [unquote(parts.path.strip("/"))] if parts.path.strip("/") else []
+    secure = {"ssl": True, "port": 443} if parts.scheme.endswith("https") else {}
+    given = {} if port is None else {"port": port}
+    collection = _collection(url, [*named, *(name for _, name in options)])
+    return {"host": parts.hostname, **secure, **given, **collection}
+
+
+def _collection(url: str, names: list[str]) -> dict[str, str]:
+    if len(set(names)) > 1 or "" in names:
+        fault = "names several collections" if all(names) else "names no collection after 'collection='"
+        raise ConfigurationError(f"{_shown(url)} {fault}; {_URL_HELP}")
+    return {"collection": names[0]} if names else {}
 
 
 def _check_server(parts: SplitResult, url: str) -> None:

@@ -199,14 +199,19 @@ def link(settings: ChromaSettings) -> Link:
             return MemoryLink()
         case "persistent":
             path = Path(settings.path or "")
-            if not settings.create and not (path / _DATABASE_FILE).is_file():
+            if not settings.create and not _is_of_chroma(path):
                 raise IndexNotFoundError(
-                    f"There is no index {settings.index!r}: {str(path)!r} holds no Chroma data. To make it "
-                    "leave create=True."
+                    f"There is no index {settings.index!r}: {str(path)!r} holds no Chroma data. To make it, "
+                    "leave out create=False."
                 )
             return DirectoryLink(path)
         case "server":
             return ServerLink(settings)
+
+
+def _is_of_chroma(path: Path) -> bool:
+    with translated(f"opening {str(path)!r}", otherwise=ConnectionFailedError):
+        return (path / _DATABASE_FILE).is_file()
 
 
 def _greet(settings: ChromaSettings) -> None:

@@ -34,7 +34,7 @@ from vectorface.errors import (
     NotConnectedError,
 )
 from vectorface.filters import ALL, Filter
-from vectorface.indexes import ConnectionSettings, IndexSpec
+from vectorface.indexes import ConnectionSettings, IndexSpec, beside
 from vectorface.ingest import writer
 from vectorface.interface import VectorDBInterface
 from vectorface.primitives import Entry, Field, Fields, Query, Removal, Selection, Stored, chunks
@@ -49,6 +49,8 @@ _INCLUDE: Final[Mapping[Field, str]] = {"text": "documents", "metadata": "metada
 
 #: A server refuses bodies above 40 MiB.
 _MAX_BYTES: Final = 40_000_000
+#: SQLite takes patterns of up to 50,000 bytes; for longer texts Chroma is asked for how they begin.
+_LONGEST_NEEDLE: Final = 10_000
 #: Names of one page of collections.
 _PAGE: Final = 1_000
 
@@ -128,7 +130,7 @@ class ChromaDB(VectorDBInterface):
             host="localhost" if host is None else host,
             port=8000 if port is None else port,
             ssl=ssl,
-            headers=dict(headers or {}),
+            headers=arguments.checked_headers(headers),
             tenant=tenant,
             database=database,
             timeout=timeout,
@@ -143,7 +145,7 @@ class ChromaDB(VectorDBInterface):
     @classmethod
     def from_url(cls, url: str, *, embeddings: EmbeddingsLike = "minilm", **options: Any) -> Self:
         """Open ``chroma:``, ``chroma:PATH`` (``?collection=NAME``) or ``chroma+http://HOST:PORT/NAME``."""
-        return cls(embeddings).connect(**arguments.of_url(url), **options)
+        return cls(embeddings).connect(**beside(arguments.of_url(url), options, cls.connect))
 
     @property
     def client(self) -> ClientAPI:
@@ -279,7 +281,7 @@ class ChromaDB(VectorDBInterface):
             return Selection(native=NOTHING)
         native = {
             "where": where,
-            "where_document": {"$contains": native_text(contains)} if contains else None,
+            "where_document": {"$contains": native_text(contains)[:_LONGEST_NEEDLE]} if contains else None,
         }
         native = {name: value for name, value in native.items() if value}
         return Selection(native=native, filter=filter_, contains=contains)

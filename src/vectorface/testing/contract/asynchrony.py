@@ -83,8 +83,9 @@ class AsyncContract(Contract):
         with pytest.raises(NotConnectedError):
             store.count()
 
-    def test_a_cancelled_bulk_write_stops(self, store: VectorDBInterface) -> None:
-        """Nothing is written any more when the task has ended."""
+    @pytest.mark.parametrize("times", [1, 3])
+    def test_a_cancelled_bulk_write_stops(self, store: VectorDBInterface, times: int) -> None:
+        """Nothing is written any more when the task has ended, however often it was cancelled."""
         begun = threading.Event()
 
         def endless() -> Iterator[Document]:
@@ -96,7 +97,9 @@ class AsyncContract(Contract):
         async def scenario() -> None:
             task = asyncio.create_task(store.aupsert_parallel(endless(), batch_size=10))
             await asyncio.to_thread(begun.wait, 10)
-            task.cancel()
+            for _ in range(times):
+                task.cancel()
+                await asyncio.sleep(0)
             with pytest.raises(asyncio.CancelledError):
                 await task
 

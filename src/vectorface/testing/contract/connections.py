@@ -74,7 +74,7 @@ class ConnectionContract(Contract):
 
     def test_a_refused_connect_leaves_the_store_as_it_was(self, library: VectorDBInterface) -> None:
         """It goes on with the index that it had."""
-        with pytest.raises(IndexNotFoundError, match="create=True"):
+        with pytest.raises(IndexNotFoundError, match="leave out create=False"):
             self.connect(library, self.name("missing"), create=False)
         assert contents(library) == contents_of(story())
         assert library.query("lamp")
@@ -109,7 +109,7 @@ class ConnectionContract(Contract):
     def test_a_missing_index_is_not_made_with_create_false(self, store: VectorDBInterface) -> None:
         """``create=False`` raises, makes nothing, and leaves the store closed."""
         other = self.unconnected()
-        with pytest.raises(IndexNotFoundError, match="create=True"):
+        with pytest.raises(IndexNotFoundError, match="leave out create=False"):
             self.connect(other, self.name("missing"), create=False)
         with pytest.raises(NotConnectedError):
             other.count()

@@ -168,8 +168,15 @@ class DenseContract(Contract):
     def test_without_embedding_function_texts_need_vectors(self) -> None:
         """Documents and queries alike; the message says what to do."""
         store = self.shelf()
-        with pytest.raises(PartialWriteError, match="pass vectors"):
-            store.upsert([document("new")])
+        writes: list[Callable[[], object]] = [
+            lambda: store.upsert([document("new")]),
+            lambda: store.add([document("a"), document("new")], vectors=[[1.0, 0.0, 0.0], None]),
+            lambda: store.upsert_parallel(iter([document("new")])),
+            lambda: store.replace([document("new")], {"chapter": 1}),
+        ]
+        for write in writes:
+            with pytest.raises(ConfigurationError, match="pass vectors"):
+                write()
         with pytest.raises(ConfigurationError, match="pass vectors"):
             store.query("lamp")
         assert store.count() == len(VECTORS)

@@ -137,10 +137,11 @@ class ReadContract(Contract):
 
     def test_contains_finds_a_long_needle_in_a_long_text(self, store: VectorDBInterface) -> None:
         """Thousands of characters on both sides."""
-        text = "lamp " + " ".join(f"word{i}" for i in range(5_000))
+        text = "lamp " + " ".join(f"word{i}" for i in range(9_000))
         store.add([document("long", text), document("short")])
         assert ids_of(store.get(contains=text[20_000:23_000])) == ["long"]
         assert ids_of(store.query("lamp", contains=text[-300:])) == ["long"]
+        assert ids_of(store.get(contains=text)) == ["long"]
         assert store.count(contains=text + "!") == 0
 
     def test_contains_agrees_with_python(self, store: VectorDBInterface) -> None:

@@ -202,6 +202,17 @@ BAD_CALLS: Mapping[str, Refusal] = {
         lambda s: s.replace([document("x")], {}), InvalidFilterError, "delete_index"
     ),
     # reading
+    "get a filter as ids": Refusal(
+        lambda s: s.get({"chapter": 1}), InvalidIdError, r"pass a filter as filter=\{'chapter': 1\}"
+    ),
+    "delete a filter as ids": Refusal(
+        lambda s: s.delete_by_filter(ids={"chapter": 1}), InvalidIdError, "pass a filter as filter="
+    ),
+    "dry_run as text": Refusal(
+        lambda s: s.delete_by_filter(ids=["fog"], dry_run="no"),
+        ConfigurationError,
+        "dry_run='no' must be True",
+    ),
     "get one id as text": Refusal(lambda s: s.get("fog"), InvalidIdError, r"ids=\['fog'\]"),
     "get an empty id": Refusal(lambda s: s.get([""]), InvalidIdError, "id is empty"),
     "get a number": Refusal(lambda s: s.get([1]), InvalidIdError, "type int"),
