@@ -645,7 +645,7 @@ class VectorDBInterface(Backend):
             filter: Which documents may be found; applied before the cut to ``k``. See ``vectorface.filters``.
             contains: Text they must contain, case-sensitive.
             search_type: ``"similarity"``, or ``"mmr"`` for hits that differ from each other.
-            fetch_k: How many candidates mmr chooses from.
+            fetch_k: How many candidates mmr chooses from; at least ``k``.
             lambda_mult: For mmr, from 0 (diverse) to 1 (near).
             min_score: Leave out what is further away, in the unit of the index's ``score_kind``.
 

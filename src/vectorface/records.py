@@ -68,7 +68,7 @@ class Failure:
     Attributes:
         id: Its id; ``None`` if it has no valid one.
         error: What went wrong at the last try.
-        attempts: How often it was tried; 0 if it was refused before it was sent.
+        attempts: How often it was tried, alone or in a batch; 0 if it was refused before it was sent.
         document: The document itself, to mend or to send again.
     """
 

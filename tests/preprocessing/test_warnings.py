@@ -141,6 +141,16 @@ def test_much_front_matter_is_told() -> None:
     assert told(before + "\n\n" + chapter * 10) == []
 
 
+def test_front_matter_that_is_most_of_the_text_is_told() -> None:
+    before, chapters = (
+        "Nan lit the lamp. " * 60,
+        "\n\nChapter 1\n\nIt was dark.\n\nChapter 2\n\nIt was light.",
+    )
+    [message] = told(before + chapters)
+    assert "left out as front matter" in message
+    assert told("By Nan." + chapters) == []
+
+
 @pytest.mark.parametrize("name", ["alice", "sherlock"])
 def test_the_front_matter_of_a_real_book_is_not_told(data_dir: Path, name: str) -> None:
     assert told(*read(data_dir, name)) == []

@@ -24,6 +24,7 @@ from vectorface.preprocessing.rules import Headings, rule_for
 DEFAULT_CHUNK_SIZE: Final = 800
 
 # Front matter that is longer than both may be a part of the story whose heading was not found.
+_SHORT_FRONT_MATTER: Final = 200
 _LONG_FRONT_MATTER: Final = 2000
 _LARGE_FRONT_MATTER: Final = 0.05
 _PATH: Final = re.compile(
@@ -241,7 +242,8 @@ def _warn_of_second_books(books: Iterable[ReadBook], source: str | None) -> None
 def _warn_of_front_matter(books: Iterable[ReadBook], source: str | None) -> None:
     for book in books:
         left_out, whole = book.front_matter, len(book.cleaned.text)
-        if left_out > max(_LONG_FRONT_MATTER, _LARGE_FRONT_MATTER * whole):
+        usual = max(_LONG_FRONT_MATTER, _LARGE_FRONT_MATTER * whole)
+        if left_out > min(usual, max(_SHORT_FRONT_MATTER, whole / 2)):
             warnings.warn(
                 f"{left_out} of {whole} characters of {_name(book, source) or 'a text without a source'} are "
                 "left out as front matter, because they stand before the first chapter heading found. "
