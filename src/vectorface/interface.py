@@ -439,8 +439,9 @@ class VectorDBInterface(Backend):
             cancel=writing.checked_cancel(cancel),
             max_failures=positive("max_failures", max_failures),
         )
+        checked_flag("progress", progress)
         self._claim()
-        with writing.progress_bar(settings, show=checked_flag("progress", progress)) as shown:
+        with writing.progress_bar(settings, show=progress) as shown:
             return run_upsert(writing.items_of(stream), writing.StoreWriter(self), shown, total=total)
 
     @final

@@ -208,6 +208,16 @@ BAD_CALLS: Mapping[str, Refusal] = {
     "delete a filter as ids": Refusal(
         lambda s: s.delete_by_filter(ids={"chapter": 1}), InvalidIdError, "pass a filter as filter="
     ),
+    "skip_unchanged as text": Refusal(
+        lambda s: s.upsert_parallel([document("x")], skip_unchanged="no"),
+        ConfigurationError,
+        "skip_unchanged='no' must be True",
+    ),
+    "progress as text": Refusal(
+        lambda s: s.upsert_parallel([document("x")], progress="no"),
+        ConfigurationError,
+        "progress='no' must be True",
+    ),
     "dry_run as text": Refusal(
         lambda s: s.delete_by_filter(ids=["fog"], dry_run="no"),
         ConfigurationError,
