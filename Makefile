@@ -3,6 +3,9 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 # Python compiles what is imported; compiling all that is installed takes longer.
 INSTALL := $(BIN)/python -m pip --disable-pip-version-check install -q --no-compile
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadgroup
+# Thousands of cases over lines that other tests cover: tracing them would only take time.
+UNTRACED := tests/conformance/test_chroma.py tests/langchain/test_chroma.py
 
 .PHONY: help demo test check benchmarks clean
 
@@ -17,7 +20,8 @@ demo: $(VENV)/.demo
 	$(BIN)/python examples/demo.py
 
 test: check
-	$(BIN)/python -m pytest -n 2 --dist loadgroup --cov --cov-report=term
+	$(PYTEST) --cov --cov-report=term $(UNTRACED:%=--ignore=%)
+	$(PYTEST) $(UNTRACED)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check
