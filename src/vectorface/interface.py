@@ -442,7 +442,7 @@ class VectorDBInterface(Backend):
         checked_flag("progress", progress)
         self._claim()
         with writing.progress_bar(settings, show=progress) as shown:
-            return run_upsert(writing.items_of(stream), writing.StoreWriter(self), shown, total=total)
+            return run_upsert(stream, writing.StoreWriter(self), shown, total=total)
 
     @final
     def replace(

@@ -14,10 +14,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from vectorface.documents import Prepared, closing_generator, text_hash
+from vectorface.documents import Prepared, text_hash
 from vectorface.encoding import Encoder
 from vectorface.errors import ConfigurationError, EmbeddingError, InvalidDocumentError, InvalidInputError
-from vectorface.ingest.account import Item, prepared_or_refused
 from vectorface.ingest.progress import ProgressBar
 from vectorface.ingest.retrying import RetryPolicy
 from vectorface.ingest.upserter import Callback, OnError, Settings
@@ -195,13 +194,6 @@ def stream_of(documents: Any) -> tuple[Iterable[Any], int | None]:
             f"{type(documents).__name__}; put a single document in a list."
         )
     return documents, len(documents) if isinstance(documents, Sized) else None
-
-
-def items_of(documents: Iterable[Any]) -> Iterator[Item]:
-    """Check documents as they are asked for; a generator of them is closed when this one is."""
-    with closing_generator(documents):
-        for position, document in enumerate(documents):
-            yield prepared_or_refused(document, where=f"document {position}")
 
 
 def worker_counts(encoder: Encoder, limits: Limits, max_workers: int | None) -> tuple[int, int, int]:

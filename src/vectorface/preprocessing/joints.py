@@ -85,8 +85,8 @@ class Joints:
     def _hides_heading(self, before: str, after: str) -> bool:
         """Say whether only blanks part a heading from the text before, as where a page ends with one."""
         told, heading = before.rstrip(_BLANKS), after.lstrip(_BLANKS)
-        only_blanks = len(told) + len(heading) < len(before) + len(after)
-        if not only_blanks or not told or not heading or told[-1].isspace() or heading[0].isspace():
+        parted = len(told) + len(heading) < len(before) + len(after)
+        if not parted or not told or not heading or told[-1].isspace() or heading[0].isspace():
             return False
         ends = not self.split or _SENTENCE_END.search(told[-_LONGEST_LINE:])
         return bool(ends and self.rule.mark(heading[:_LONGEST_LINE].partition("\n")[0]))

@@ -147,8 +147,9 @@ def of_url(url: str) -> dict[str, Any]:
     except ValueError as error:
         raise ConfigurationError(f"{_shown(url)} is malformed ({error}); {_URL_HELP}") from error
     options = parse_qsl(parts.query, keep_blank_values=True)
-    strange = sorted({name for name, _ in options} - {"collection"}) or [f"#{parts.fragment}"]
-    if strange != ["#"]:
+    unknown = sorted({name for name, _ in options} - {"collection"})
+    if unknown or parts.fragment:
+        strange = unknown or [f"#{parts.fragment}"]
         raise ConfigurationError(
             f"{_shown(url)} has unknown options {strange}; {_URL_HELP} Other options go beside the "
             "URL, as in connect(url, timeout=5)."
