@@ -1,4 +1,4 @@
-"""Async twins, derived from the synchronous methods: each runs its method in a thread."""
+"""Async twins, derived from the synchronous methods: the backend says how a method runs beside a loop."""
 
 from __future__ import annotations
 
@@ -7,43 +7,55 @@ import functools
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import suppress
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
-S = TypeVar("S")
+
+class Asynchronous(Protocol):
+    """What can run its synchronous methods beside an event loop."""
+
+    async def _asynchronously(self, call: Callable[[], Any]) -> Any: ...
+
+
+S = TypeVar("S", bound=Asynchronous)
 P = ParamSpec("P")
 R = TypeVar("R")
 
 _END: Any = object()
 
 
-def in_thread(method: Callable[Concatenate[S, P], R]) -> Callable[Concatenate[S, P], Coroutine[Any, Any, R]]:
-    """Return the async twin of ``method``: same arguments, same result, run in a worker thread."""
+def twin_of(method: Callable[Concatenate[S, P], R]) -> Callable[Concatenate[S, P], Coroutine[Any, Any, R]]:
+    """Return the async twin of ``method``: same arguments, same result."""
 
     @functools.wraps(method)
     async def twin(self: S, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        return await asyncio.to_thread(method, self, *args, **kwargs)
+        result: R = await self._asynchronously(functools.partial(method, self, *args, **kwargs))
+        return result
 
+    return _named(twin, method)
+
+
+def _named(twin: Any, method: Callable[..., Any]) -> Any:
     twin.__name__ = f"a{method.__name__}"
     twin.__qualname__ = twin.__name__.join(method.__qualname__.rsplit(method.__name__, 1))
-    twin.__doc__ = f"Run :meth:`{method.__name__}` in a worker thread; same arguments, same result."
+    twin.__doc__ = f"Do what :meth:`{method.__name__}` does, to be awaited; same arguments, same result."
     return twin
 
 
 def stoppable_in_thread(
     method: Callable[Concatenate[S, P], R],
 ) -> Callable[Concatenate[S, P], Coroutine[Any, Any, R]]:
-    """Return the async twin of a method with an option ``cancel``: cancelling the task stops the thread too.
+    """Return the async twin of a method with an option ``cancel``, run in a worker thread.
 
-    The task ends when the thread has: what it had begun is finished, and nothing goes on behind one's back.
+    Cancelling the task stops the thread too. The task ends when the thread has: what it had begun is
+    finished, and nothing goes on behind one's back.
     """
-    plain = in_thread(method)
 
-    @functools.wraps(plain)
+    @functools.wraps(method)
     async def twin(self: S, /, *args: P.args, **kwargs: P.kwargs) -> R:
         if kwargs.get("cancel") is None:
             kwargs["cancel"] = threading.Event()
         cancel: Any = kwargs["cancel"]
-        run = asyncio.ensure_future(plain(self, *args, **kwargs))
+        run = asyncio.ensure_future(asyncio.to_thread(method, self, *args, **kwargs))
         try:
             return await asyncio.shield(run)
         except asyncio.CancelledError:
@@ -54,21 +66,23 @@ def stoppable_in_thread(
             run.exception()  # seen: the caller is told of the cancelling
             raise
 
-    twin.__doc__ = f"{plain.__doc__} Cancelling the task stops the run."
-    return twin
+    named = _named(twin, method)
+    named.__doc__ += " It has threads of its own; cancelling the task stops the run."
+    return named  # type: ignore[no-any-return]
 
 
-def stream_in_thread(
+def stream_twin_of(
     method: Callable[Concatenate[S, P], Iterator[R]],
 ) -> Callable[Concatenate[S, P], AsyncIterator[R]]:
-    """Return the async twin of a method that yields: each step runs in a worker thread."""
+    """Return the async twin of a method that yields, taken step by step."""
 
     @functools.wraps(method)
     async def twin(self: S, /, *args: P.args, **kwargs: P.kwargs) -> AsyncIterator[R]:
-        steps = await asyncio.to_thread(method, self, *args, **kwargs)
-        while (step := await asyncio.to_thread(next, steps, _END)) is not _END:
-            yield step
+        steps: Any = await self._asynchronously(functools.partial(method, self, *args, **kwargs))
+        try:
+            while (step := await self._asynchronously(functools.partial(next, steps, _END))) is not _END:
+                yield step
+        finally:
+            await self._asynchronously(steps.close)
 
-    twin.__name__ = f"a{method.__name__}"
-    twin.__doc__ = f"Run :meth:`{method.__name__}` step by step in worker threads; same arguments."
-    return twin
+    return _named(twin, method)  # type: ignore[no-any-return]

@@ -6,8 +6,9 @@ batches: :class:`vectorface.interface.VectorDBInterface` does, once for all of t
 
 from __future__ import annotations
 
+import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Self
 
 from vectorface.filters import Filter
@@ -41,6 +42,10 @@ class Backend(ABC):
     def limits(self) -> Limits:
         """How much one request may hold, and how many threads pay."""
 
+    async def _asynchronously(self, call: Callable[[], Any]) -> Any:
+        """Run a synchronous method beside an event loop: by default in a worker thread."""
+        return await asyncio.to_thread(call)
+
     @abstractmethod
     def _recipe(self) -> Mapping[str, Any]:
         """Return the constructor's arguments, to make the store again in another process."""
@@ -52,6 +57,10 @@ class Backend(ABC):
     def _claim(self) -> None:
         """Take the right to write before a write begins; ``StoreLockedError`` if another process has it."""
         return  # most stores let everyone write
+
+    def _refresh(self) -> None:
+        """Make what was written visible to searches: when a write ends, and before a delete looks."""
+        return  # most stores show it at once
 
     @abstractmethod
     def _close(self) -> None:

@@ -106,8 +106,8 @@ class Encoder(Protocol):
         """Raise ``ConfigurationError`` if texts cannot be turned into what the store searches by."""
         ...
 
-    def encode_documents(self, texts: Sequence[str]) -> Sequence[Vector]:
-        """Return one vector for each text."""
+    def encode_documents(self, texts: Sequence[str]) -> Sequence[Vector | None]:
+        """Return one vector for each text; ``None`` where the server reads the text itself."""
         ...
 
     def encode_query(self, text: str) -> Vector | None:

@@ -23,7 +23,17 @@
     ├── EmbeddingError                the embedding function returned something unusable
     │   └── ModelFilesError           the default model's files are missing or are not the pinned ones
     ├── BackendError                  the store answered with an error
+    │   ├── AuthenticationError       the server does not accept the credentials (401)
+    │   ├── PermissionDeniedError     the credentials do not allow it (403)
+    │   ├── ModelError                a model on the server cannot do what was asked
+    │   │   ├── ModelNotFoundError    no model or deployment has this id     (LookupError)
+    │   │   ├── ModelNotReadyError    its definition is still being downloaded
+    │   │   ├── DeploymentExistsError a deployment has this id already
+    │   │   ├── DeploymentInUseError  a pipeline, alias or deployment still needs it
+    │   │   └── NoCapacityError       no node has the processors or the memory for it
     │   └── TransientError            ... that may pass: time-out, 429, 503, a lock; retried
+    │       ├── InferenceQueueFullError  the deployment's queue is full; sent again, more slowly
+    │       └── InferenceTimeoutError    the model did not answer in time (408)
     └── WriteError                    documents were not written; carries the report
         ├── PartialWriteError         some documents failed
         └── SourceError               the iterable that yields the documents raised
@@ -144,6 +154,46 @@ class TransientError(BackendError):
     def __init__(self, message: str, *, retry_after: float | None = None) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class AuthenticationError(BackendError):
+    """The server does not accept the credentials."""
+
+
+class PermissionDeniedError(BackendError):
+    """The credentials are good, but do not allow what was asked."""
+
+
+class ModelError(BackendError):
+    """A model on the server cannot do what was asked."""
+
+
+class ModelNotFoundError(ModelError, LookupError):
+    """No model or deployment has this id."""
+
+
+class ModelNotReadyError(ModelError):
+    """The model's definition is still being downloaded, or it is not deployed."""
+
+
+class DeploymentExistsError(ModelError):
+    """A deployment has this id already."""
+
+
+class DeploymentInUseError(ModelError):
+    """A pipeline, an alias or a deployment still needs the model."""
+
+
+class NoCapacityError(ModelError):
+    """No machine-learning node has the processors or the memory that the deployment asks for."""
+
+
+class InferenceQueueFullError(TransientError):
+    """The deployment's queue is full: more is sent than it can take."""
+
+
+class InferenceTimeoutError(TransientError):
+    """The model did not answer in time."""
 
 
 class WriteError(VectorfaceError):

@@ -16,7 +16,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, final
 
 from vectorface import writing
-from vectorface.asynchronous import in_thread, stoppable_in_thread, stream_in_thread
+from vectorface.asynchronous import stoppable_in_thread, stream_twin_of, twin_of
+from vectorface.bridge import offload
 from vectorface.backend import Backend
 from vectorface.documents import Prepared, checked_ids, collapsed, counted, prepare_all
 from vectorface.encoding import Encoder
@@ -602,6 +603,8 @@ class VectorDBInterface(Backend):
 
     def _matching(self, filter: Mapping[str, Any] | None, ids: Sequence[str] | None) -> Iterator[Stored]:
         if ids is None:
+            self._ready()
+            self._refresh()
             return self._scanned(self._select(parse(filter), None), ())
         selection = Selection(filter=parse(filter))
         return (stored for stored in self.read_stored(ids, selection.needed) if selection.accepts(stored))
@@ -614,6 +617,7 @@ class VectorDBInterface(Backend):
         if dry_run:
             return DeleteReport(matched=len(ids), deleted=0, dry_run=True, ids=ids)
         removals = [self._remove(batch) for batch in chunks(targets, self.limits.max_documents)]
+        self._refresh()
         return DeleteReport(
             matched=len(ids),
             deleted=sum(removal.deleted for removal in removals),
@@ -713,7 +717,7 @@ class VectorDBInterface(Backend):
     def _encoded(self, text: object) -> Query:
         query = checked_text(text)
         try:
-            vector = self.encoder.encode_query(query)
+            vector = offload(self.encoder.encode_query, query)
             return Query(text=query, vector=None if vector is None else self._checked(vector))
         except InvalidInputError as error:
             raise EmbeddingError(f"The embedding function gave an unusable vector: {error}") from error
@@ -740,7 +744,9 @@ class VectorDBInterface(Backend):
         ]
 
     def _hit(self, stored: Stored) -> Hit:
-        return Hit(document=_document(stored), score=stored.score, score_kind=self.score_kind)
+        return Hit(
+            document=_document(stored), score=stored.score, score_kind=self.score_kind, tokens=stored.tokens
+        )
 
     # -- preprocess and LangChain -------------------------------------------------------------------------
 
@@ -780,21 +786,21 @@ class VectorDBInterface(Backend):
 
     # -- async twins --------------------------------------------------------------------------------------
 
-    acreate_index = in_thread(create_index)
-    aget_index = in_thread(get_index)
-    adelete_index = in_thread(delete_index)
-    alist_indexes = in_thread(list_indexes)
-    aadd = in_thread(add)
-    aupsert = in_thread(upsert)
+    acreate_index = twin_of(create_index)
+    aget_index = twin_of(get_index)
+    adelete_index = twin_of(delete_index)
+    alist_indexes = twin_of(list_indexes)
+    aadd = twin_of(add)
+    aupsert = twin_of(upsert)
     aupsert_parallel = stoppable_in_thread(upsert_parallel)
-    areplace = in_thread(replace)
-    aget = in_thread(get)
-    ascan = stream_in_thread(scan)
-    acount = in_thread(count)
-    adelete_by_filter = in_thread(delete_by_filter)
-    aquery = in_thread(query)
-    aquery_batch = in_thread(query_batch)
-    aclose = in_thread(close)
+    areplace = twin_of(replace)
+    aget = twin_of(get)
+    ascan = stream_twin_of(scan)
+    acount = twin_of(count)
+    adelete_by_filter = twin_of(delete_by_filter)
+    aquery = twin_of(query)
+    aquery_batch = twin_of(query_batch)
+    aclose = twin_of(close)
 
     # -- chunked access to the primitives -----------------------------------------------------------------
 
@@ -803,6 +809,11 @@ class VectorDBInterface(Backend):
         """Read documents by id, a request's worth at a time (for the upserter)."""
         for batch in chunks(ids, self.limits.max_documents):
             yield from self._read(batch, fields)
+
+    @final
+    def show_written(self) -> None:
+        """Make what was written visible to searches (for the upserter)."""
+        self._refresh()
 
     @final
     def write_entries(self, entries: Sequence[Entry], mode: Mode) -> Mapping[str, Exception]:

@@ -157,7 +157,7 @@ def dumps(value: Value) -> str:
         >>> dumps({"b": 1.0, "a": date(2024, 5, 1)})
         '{"a":{"$date":"2024-05-01"},"b":1.0}'
     """
-    return _ENCODER.encode(_to_json(value))
+    return _ENCODER.encode(to_json(value))
 
 
 def loads(text: str) -> Any:
@@ -171,7 +171,13 @@ def loads(text: str) -> Any:
     return value
 
 
-def _to_json(value: Value) -> Any:
+def to_json(value: Value) -> Any:
+    """Return ``value`` as plain JSON values, as :func:`dumps` writes them.
+
+    Example:
+        >>> to_json([date(2024, 5, 1), None])
+        [{'$date': '2024-05-01'}, None]
+    """
     if value is None or isinstance(value, str | bool | float):
         return value
     if isinstance(value, int):
@@ -181,9 +187,23 @@ def _to_json(value: Value) -> Any:
     if isinstance(value, date):
         return {"$date": value.isoformat()}
     if isinstance(value, list):
-        return [_to_json(item) for item in value]
-    encoded = {key: _to_json(item) for key, item in value.items()}
+        return [to_json(item) for item in value]
+    encoded = {key: to_json(item) for key, item in value.items()}
     return {"$object": list(encoded.items())} if _looks_tagged(encoded) else encoded
+
+
+def from_json(value: Any) -> Any:
+    """Return the value that :func:`to_json` made plain; what is read from JSON may be passed as it is.
+
+    Example:
+        >>> from_json([{"$date": "2024-05-01"}, None])
+        [datetime.date(2024, 5, 1), None]
+    """
+    if isinstance(value, dict):
+        return _from_json({key: from_json(item) for key, item in value.items()})
+    if isinstance(value, list):
+        return [from_json(item) for item in value]
+    return value
 
 
 def _looks_tagged(value: Mapping[str, object]) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias, TypeVar
 
@@ -50,6 +50,7 @@ class Stored:
         stamp: What was stored with it; ``None`` if something other than vectorface wrote it.
         version: What a backend needs to tell whether it changed since; ``None`` where it has none.
         score: How near it is to the query, in the unit of the index; 0 outside a search.
+        tokens: Which tokens it shares with the query, with what each adds to the score, where that was asked.
     """
 
     id: str
@@ -59,6 +60,7 @@ class Stored:
     stamp: str | None = None
     version: Any = None
     score: float = 0.0
+    tokens: Mapping[str, float] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

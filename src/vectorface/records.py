@@ -51,10 +51,13 @@ class Hit(Record):
         document: The document, with its id.
         score: How near it is, in the unit of ``score_kind``; higher is nearer, always.
         score_kind: The unit of ``score``.
+        tokens: With a sparse strategy that was made with ``tokens=True``: which tokens document and query
+            share, each with what it adds to the score, largest first. ``None`` elsewhere.
     """
 
     score: float
     score_kind: ScoreKind
+    tokens: Mapping[str, float] | None = field(default=None, repr=False)
 
     def __repr__(self) -> str:
         text = self.text if len(self.text) <= 60 else self.text[:59] + "…"  # noqa: PLR2004 - one line

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from vectorface.bridge import offload
 from vectorface.documents import Prepared, text_hash
 from vectorface.encoding import Encoder
 from vectorface.errors import ConfigurationError, EmbeddingError, InvalidDocumentError, InvalidInputError
@@ -61,6 +62,10 @@ class Writable(Protocol):
         """Write a batch."""
         ...
 
+    def show_written(self) -> None:
+        """Make what was written visible to searches."""
+        ...
+
 
 class StoreWriter:
     """Drives a store for the upserter: encodes, stamps, writes and recognises."""
@@ -99,15 +104,18 @@ class StoreWriter:
             )
         return document
 
-    def encode(self, texts: Sequence[str]) -> Sequence[Vector]:
-        """Return one checked vector for each text.
+    def encode(self, texts: Sequence[str]) -> Sequence[Vector | None]:
+        """Return one checked vector for each text; ``None`` where the server makes them.
 
         Raises:
             EmbeddingError: A vector cannot be stored in this index.
         """
-        vectors = self._store.encoder.encode_documents(texts)
+        vectors = offload(self._store.encoder.encode_documents, texts)
         try:
-            return [self._checked(vector, f"text {i} of the batch") for i, vector in enumerate(vectors)]
+            return [
+                None if vector is None else self._checked(vector, f"text {i} of the batch")
+                for i, vector in enumerate(vectors)
+            ]
         except InvalidInputError as error:
             raise EmbeddingError(
                 f"The embedding function gave a vector that cannot be stored: {error}"
@@ -138,6 +146,10 @@ class StoreWriter:
     def __setstate__(self, state: Mapping[str, Any]) -> None:
         self.__dict__.update(state)
         self._is_copy = True
+
+    def show(self) -> None:
+        """Make what was written visible to searches."""
+        self._store.show_written()
 
     def close(self) -> None:
         """Close the store, if it is a copy of the caller's that came to another process."""

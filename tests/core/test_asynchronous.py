@@ -5,19 +5,23 @@ from __future__ import annotations
 import asyncio
 import inspect
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
 from vectorface import VectorDBInterface
-from vectorface.asynchronous import in_thread, stream_in_thread
+from vectorface.asynchronous import stream_twin_of, twin_of
 
 #: What has no twin: opening and closing blocks, properties, and what does not talk to a store.
-WITHOUT_TWIN = {"preprocess", "as_vectorstore", "as_retriever", "read_stored", "write_entries", "from_url"}
+WITHOUT_TWIN = {"preprocess", "as_vectorstore", "as_retriever", "read_stored", "write_entries", "show_written", "from_url"}
 
 
 class Clock:
     """Tells in which thread it runs."""
+
+    async def _asynchronously(self, call: Callable[[], Any]) -> Any:
+        return await asyncio.to_thread(call)
 
     def tick(self, by: int, *, twice: bool = False) -> tuple[int, bool]:
         """Count."""
@@ -32,8 +36,8 @@ class Clock:
         if count == 3:
             raise ValueError("three")
 
-    atick = in_thread(tick)
-    aticks = stream_in_thread(ticks)
+    atick = twin_of(tick)
+    aticks = stream_twin_of(ticks)
 
 
 def test_every_method_that_talks_to_a_store_has_a_twin() -> None:

@@ -169,6 +169,9 @@ class MemoryWriter:
     def close(self) -> None:
         """Have nothing to let go of."""
 
+    def show(self) -> None:
+        """Show everything at once."""
+
     def check(self, document: Prepared) -> Prepared:
         """Take everything."""
         return document
@@ -223,6 +226,9 @@ class DiskWriter:
 
     def close(self) -> None:
         """Have nothing to let go of."""
+
+    def show(self) -> None:
+        """Show everything at once."""
 
     def check(self, document: Prepared) -> Prepared:
         """Take everything."""

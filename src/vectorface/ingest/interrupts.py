@@ -9,12 +9,14 @@ from contextlib import AbstractContextManager, contextmanager
 from types import FrameType, TracebackType
 from typing import Any, Self
 
+from vectorface.bridge import on_loop
+
 
 class Interrupts(AbstractContextManager["Interrupts"]):
     """Holds Ctrl-C back while it is entered, but for the stretches marked :meth:`allowed`.
 
-    It acts in the main thread, and only where Python's own handler is in place; elsewhere Ctrl-C keeps
-    the meaning that somebody gave it.
+    It acts in the main thread, outside of event loops, and only where Python's own handler is in place;
+    elsewhere Ctrl-C keeps the meaning that somebody gave it.
 
     Attributes:
         held: Whether a Ctrl-C came that no stretch has let through yet.
@@ -26,7 +28,7 @@ class Interrupts(AbstractContextManager["Interrupts"]):
         self._previous: Any = None
 
     def __enter__(self) -> Self:
-        main = threading.current_thread() is threading.main_thread()
+        main = threading.current_thread() is threading.main_thread() and not on_loop()
         if main and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
             self._previous = signal.signal(signal.SIGINT, self._on_signal)
         return self

@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
+from vectorface.bridge import on_loop, pause
 from vectorface.documents import Prepared
 from vectorface.errors import BackendError, ConnectionFailedError, TransientError, VectorfaceError
 from vectorface.ingest.retrying import RetryPolicy, attempts, is_transient, retry_after
@@ -46,7 +47,10 @@ class Control:
 
     def sleep(self, seconds: float) -> None:
         """Wait, unless the run is stopped meanwhile."""
-        self._cancel.wait(min(seconds, threading.TIMEOUT_MAX))
+        if on_loop():
+            pause(seconds)  # it is one task, which can be cancelled itself
+        else:
+            self._cancel.wait(min(seconds, threading.TIMEOUT_MAX))
         self.check()
 
 

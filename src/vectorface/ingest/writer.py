@@ -78,8 +78,8 @@ class Writer(Protocol):
         """Return the document if the store can take it, or raise ``InvalidInputError``."""
         ...
 
-    def encode(self, texts: Sequence[str]) -> Sequence[Vector]:
-        """Return one vector for each text."""
+    def encode(self, texts: Sequence[str]) -> Sequence[Vector | None]:
+        """Return one vector for each text; ``None`` where the store makes them."""
         ...
 
     def write(self, batch: Sequence[Prepared], mode: Mode) -> Mapping[str, Exception]:
@@ -92,6 +92,10 @@ class Writer(Protocol):
 
     def stored_stamps(self, ids: Sequence[str]) -> Mapping[str, Stamp]:
         """Return the stamps of the documents that are there and still are what their stamp says."""
+        ...
+
+    def show(self) -> None:
+        """Make what was written visible to searches."""
         ...
 
     def close(self) -> None:

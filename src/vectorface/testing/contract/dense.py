@@ -388,6 +388,18 @@ class DenseContract(Contract):
         [hit] = store.query(vector=[0.0, 0.0], filter={}, k=1, contains="zero")
         assert hit.score == self.near(1.0 if metric == "l2" else 0.0)
 
+    def test_an_index_that_is_made_anew_may_be_of_another_kind(self) -> None:
+        """The store goes by what the index is now."""
+        store = self.open("anew", embeddings=None)
+        store.upsert([document("a")], vectors=[[1, 2, 3]])
+        for dimension, metric in ((4, "cosine"), (3, "dot")):
+            store.delete_index(store.index)
+            made = store.create_index(store.index, dimension=dimension, metric=metric)  # type: ignore[arg-type]
+            vector = [1.0] * dimension
+            store.upsert([document("a")], vectors=[vector])
+            [hit] = store.query(vector=vector)
+            assert (made.metric, hit.score_kind, store.dimension) == (metric, metric, dimension)
+
     def test_vectors_are_one_for_each_document(self) -> None:
         """Neither more nor fewer."""
         store = self.shelf()

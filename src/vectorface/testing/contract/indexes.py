@@ -105,18 +105,6 @@ class IndexContract(Contract):
         library.add([document("new")])
         assert library.query("lamp")[0].id == "new"
 
-    def test_an_index_that_is_made_anew_may_be_of_another_kind(self) -> None:
-        """The store goes by what the index is now."""
-        store = self.open("anew", embeddings=None)
-        store.upsert([document("a")], vectors=[[1, 2, 3]])
-        for dimension, metric in ((4, "cosine"), (3, "dot")):
-            store.delete_index(store.index)
-            made = store.create_index(store.index, dimension=dimension, metric=metric)  # type: ignore[arg-type]
-            vector = [1.0] * dimension
-            store.upsert([document("a")], vectors=[vector])
-            [hit] = store.query(vector=vector)
-            assert (made.metric, hit.score_kind, store.dimension) == (metric, metric, dimension)
-
     def test_list_indexes_is_sorted(self, store: VectorDBInterface) -> None:
         """Names come in order."""
         for suffix in ("zebra", "ant", "cat"):

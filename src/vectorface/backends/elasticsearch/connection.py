@@ -1,0 +1,250 @@
+"""Where Elasticsearch is and who asks: checked arguments, URLs, and the clients made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+
+from elastic_transport import OrjsonSerializer
+from elasticsearch import AsyncElasticsearch, Elasticsearch
+
+from vectorface.backends.elasticsearch.server import Server
+from vectorface.errors import ConfigurationError
+from vectorface.indexes import ConnectionSettings
+
+Credentials = str | tuple[str, str]
+
+_CREDENTIALS: Final = ("api_key", "basic_auth", "bearer_auth")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ElasticsearchSettings(ConnectionSettings):
+    """Where and how to connect; see ``ElasticsearchDB.connect`` for each."""
+
+    url: str | tuple[str, ...] | None = None
+    cloud_id: str | None = None
+    api_key: Credentials | None = field(default=None, repr=False)
+    basic_auth: tuple[str, str] | None = field(default=None, repr=False)
+    bearer_auth: str | None = field(default=None, repr=False)
+    ca_certs: str | None = None
+    verify_certs: bool = True
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    timeout: float = 60.0
+    async_client: Any = field(default=None, repr=False)
+    shards: int | None = None
+    replicas: int | None = None
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    refresh: bool = True
+
+    def same_place(self, other: ConnectionSettings) -> bool:
+        """Tell whether both lead to the same cluster as the same user."""
+        if not isinstance(other, ElasticsearchSettings):
+            return False
+        own = {
+            name: getattr(self, name)
+            for name in ("index", "metric", "create", "shards", "replicas", "fields", "refresh")
+        }
+        return replace(other, **own) == self
+
+    def arguments(self) -> dict[str, Any]:
+        """Return the arguments of an Elasticsearch client."""
+        named: dict[str, Any] = {
+            name: value for name in _CREDENTIALS if (value := getattr(self, name)) is not None
+        }
+        if self.cloud_id is not None:
+            named["cloud_id"] = self.cloud_id
+        elif self.url is not None:
+            named["hosts"] = [self.url] if isinstance(self.url, str) else list(self.url)
+        if self.ca_certs is not None:
+            named["ca_certs"] = self.ca_certs
+        if not self.verify_certs:
+            named["verify_certs"] = False
+        if self.headers:
+            named["headers"] = dict(self.headers)
+        return {**named, "serializer": OrjsonSerializer(), "request_timeout": self.timeout}
+
+
+def server_of(settings: ElasticsearchSettings) -> Server:
+    """Return what sends requests as the settings say.
+
+    Raises:
+        ConfigurationError: Elasticsearch's client does not take the arguments.
+    """
+    if settings.client is not None:
+        given = settings.async_client
+        return Server(
+            settings.client, (lambda: given) if given else None, timeout=settings.timeout, is_ours=False
+        )
+    return Server(
+        _made(Elasticsearch, settings),
+        lambda: _made(AsyncElasticsearch, settings),
+        timeout=settings.timeout,
+        is_ours=True,
+    )
+
+
+def _made(client: Callable[..., Any], settings: ElasticsearchSettings) -> Any:
+    try:
+        return client(**settings.arguments())
+    except (TypeError, ValueError, OSError) as error:
+        raise ConfigurationError(
+            f"Elasticsearch's client refuses the arguments: {_safe(error, settings)}"
+        ) from None
+
+
+def _safe(error: Exception, settings: ElasticsearchSettings) -> str:
+    """Return what an error says without the secrets that it may repeat."""
+    text = str(error)
+    secrets: list[str] = []
+    for name in _CREDENTIALS:
+        value = getattr(settings, name)
+        secrets += [value] if isinstance(value, str) else [str(part) for part in value or ()]
+    for secret in secrets:
+        text = text.replace(secret, "…") if secret else text
+    return text
+
+
+def check(settings: ElasticsearchSettings, *, given: Sequence[str]) -> None:
+    """Check that the settings fit together.
+
+    Args:
+        settings: What is to be opened.
+        given: Which of the arguments that say where the caller named.
+
+    Raises:
+        ConfigurationError: They contradict each other, or a value is of the wrong kind.
+    """
+    _check_where(settings, given)
+    _check_who(settings)
+    for name in ("shards", "replicas"):
+        value: object = getattr(settings, name)
+        least = 1 if name == "shards" else 0
+        if value is not None and (type(value) is not int or value < least):
+            raise ConfigurationError(f"{name}={value!r} must be a whole number of at least {least}.")
+    if type(settings.timeout) not in {int, float} or not settings.timeout > 0:
+        raise ConfigurationError(f"timeout={settings.timeout!r} must be a number of seconds above 0.")
+    for flag in ("verify_certs", "refresh"):
+        if not isinstance(getattr(settings, flag), bool):
+            raise ConfigurationError(f"{flag}={getattr(settings, flag)!r:.80} must be True or False.")
+    if not isinstance(settings.fields, Mapping) or not all(isinstance(name, str) for name in settings.fields):
+        raise ConfigurationError("fields must be a dict of names and types, as in {'chapter': 'integer'}.")
+
+
+def _check_where(settings: ElasticsearchSettings, given: Sequence[str]) -> None:
+    if settings.client is not None:
+        if not isinstance(settings.client, Elasticsearch):
+            raise ConfigurationError(
+                f"client={settings.client!r:.80} is not an elasticsearch.Elasticsearch; an AsyncElasticsearch "
+                "goes beside it as async_client=."
+            )
+        if given:
+            raise ConfigurationError(
+                f"client= is a connection already; leave {', '.join(f'{name}=' for name in given)} out."
+            )
+    elif settings.async_client is not None:
+        raise ConfigurationError("async_client= goes with client=; without one both are made here.")
+    elif settings.url is not None and settings.cloud_id is not None:
+        raise ConfigurationError("Pass url= or cloud_id=, not both.")
+    elif settings.url is None and settings.cloud_id is None:
+        raise ConfigurationError(
+            "Say where Elasticsearch is: url='http://localhost:9200', cloud_id=, or client=."
+        )
+    urls = [settings.url] if isinstance(settings.url, str) else settings.url or ()
+    for url in urls:
+        _check_url(url)
+
+
+def _check_url(url: object) -> None:
+    if not isinstance(url, str):
+        raise ConfigurationError(f"url={url!r:.80} must be text, as in 'http://localhost:9200'.")
+    parts = urlsplit(url)
+    if "@" in parts.netloc:
+        raise ConfigurationError("url= holds credentials, which belong in basic_auth= or api_key=.")
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ConfigurationError(f"url={url!r:.80} must read 'http://HOST:PORT' or 'https://HOST:PORT'.")
+
+
+def _check_who(settings: ElasticsearchSettings) -> None:
+    named = [name for name in _CREDENTIALS if getattr(settings, name) is not None]
+    if len(named) > 1:
+        raise ConfigurationError(f"Pass one of {', '.join(f'{name}=' for name in named)}, not several.")
+    pair: object = settings.basic_auth
+    if pair is not None and not (
+        isinstance(pair, tuple) and len(pair) == 2 and all(isinstance(p, str) for p in pair)
+    ):  # noqa: PLR2004 - name and password
+        raise ConfigurationError("basic_auth must be a pair (user, password) of text.")
+    if isinstance(settings.api_key, str) and settings.api_key != settings.api_key.strip():
+        raise ConfigurationError(
+            "api_key has blanks around it; take .strip() of a key that was read from a file."
+        )
+
+
+def with_port(url: str) -> str:
+    """Return a URL with the port that Elasticsearch listens on where it names none.
+
+    Example:
+        >>> with_port("http://localhost"), with_port("https://example.org")
+        ('http://localhost:9200', 'https://example.org:443')
+    """
+    parts = urlsplit(url)
+    if parts.port is not None or not parts.hostname:
+        return url
+    port = 443 if parts.scheme == "https" else 9200
+    return parts._replace(netloc=f"{parts.netloc}:{port}").geturl()
+
+
+# -- URLs -------------------------------------------------------------------------------------------------
+
+_URL_HELP: Final = (
+    "write 'elasticsearch://HOST:PORT/INDEX', or 'elasticsearch+elser://…', 'elasticsearch+bm25://…', "
+    "'elasticsearch+hybrid://…'; with '?tls=true' for HTTPS."
+)
+
+
+def of_url(url: str) -> tuple[str, dict[str, Any]]:
+    """Return the strategy that a URL names, and the arguments of ``connect`` that it stands for.
+
+    Raises:
+        ConfigurationError: It is malformed.
+
+    Example:
+        >>> of_url("elasticsearch+elser://search.example:9200/stories?tls=true")
+        ('elser', {'url': 'https://search.example:9200', 'index': 'stories'})
+    """
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise ConfigurationError(f"{_shown(url)} is malformed ({error}); {_URL_HELP}") from error
+    options = dict(parse_qsl(parts.query, keep_blank_values=True))
+    tls = options.pop("tls", "false")
+    index = unquote(parts.path.strip("/"))
+    faults = {
+        "names no host": not parts.hostname,
+        "holds credentials, which belong in api_key= or basic_auth=": "@" in parts.netloc,
+        "names more than an index": "/" in index,
+        f"has unknown options {sorted(options)}": bool(options),
+        "says neither tls=true nor tls=false": tls not in {"true", "false"},
+    }
+    for fault, found in faults.items():
+        if found:
+            raise ConfigurationError(
+                f"{_shown(url)} {fault}; {_URL_HELP} Other options go beside the URL, as in connect(url, "
+                "api_key=...)."
+            )
+    address = _address(parts, "https" if tls == "true" else "http", port)
+    strategy = parts.scheme.partition("+")[2] or "dense"
+    return strategy, {"url": address, **({"index": index} if index else {})}
+
+
+def _address(parts: SplitResult, scheme: str, port: int | None) -> str:
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+    return with_port(f"{scheme}://{host}" + ("" if port is None else f":{port}"))
+
+
+def _shown(url: str) -> str:
+    """Quote a URL without the credentials that somebody may have put there."""
+    scheme, at, place = url.partition("://")[0], *url.rpartition("@")[1:]
+    return repr(f"{scheme}://…@{place}" if at else url)

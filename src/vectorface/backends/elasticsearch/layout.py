@@ -1,0 +1,175 @@
+"""How an index is laid out: as we make it, or as langchain-elasticsearch does."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from vectorface.backends.elasticsearch.filters import LONGEST_KEYWORD
+from vectorface.backends.elasticsearch.server import Version
+from vectorface.errors import ConfigurationError
+from vectorface.indexes import IndexSpec
+from vectorface.records import IndexInfo, Metric
+
+TEXT: Final = "text"
+VECTOR: Final = "vector"
+TOKENS: Final = "tokens"
+METADATA: Final = "metadata"
+#: The object that holds what only we need, and the key of ``_meta`` that says what the index was made with.
+OURS: Final = "vectorface"
+_EXACT: Final = "exact"
+#: The object that holds the plain fields somebody asked for with ``fields=``.
+PLAIN: Final = "fields"
+
+SIMILARITIES: Final[Mapping[Metric, str]] = {
+    "cosine": "cosine",
+    "l2": "l2_norm",
+    "dot": "max_inner_product",
+}
+_METRICS: Final[Mapping[str, Metric]] = {
+    **{similarity: metric for metric, similarity in SIMILARITIES.items()},
+    "dot_product": "dot",
+}
+
+#: Field types whose values Elasticsearch can leave out where they do not fit.
+_LENIENT: Final = frozenset(
+    {
+        "byte",
+        "short",
+        "integer",
+        "long",
+        "unsigned_long",
+        "half_float",
+        "float",
+        "double",
+        "date",
+        "date_nanos",
+    }
+    | {"ip", "boolean", "geo_point"}
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Layout:
+    """Where an index keeps what.
+
+    Attributes:
+        index: The index itself; its name may be an alias.
+        aliased: Whether the name is an alias: then a write cannot make an index by the way.
+        info: The index as the library describes it; its count is not filled in.
+        ours: Whether we made it, so that it has terms to filter by, a stamp, and text as a keyword.
+        plain: Names of the plain fields that metadata is copied to.
+        mapping: Its mapped fields.
+    """
+
+    index: str
+    aliased: bool
+    info: IndexInfo
+    ours: bool
+    plain: frozenset[str]
+    mapping: Mapping[str, Any]
+
+    @property
+    def terms(self) -> str | None:
+        """The field that filters are answered by."""
+        return f"{OURS}.terms" if self.ours else None
+
+    @property
+    def stamp(self) -> str | None:
+        """The field of the stamp."""
+        return f"{OURS}.stamp" if self.ours else None
+
+    @property
+    def exact(self) -> str | None:
+        """The text as one keyword."""
+        return f"{TEXT}.{_EXACT}" if self.ours else None
+
+
+def concrete(name: str, generation: int = 1) -> str:
+    """Return the name of the index behind the alias ``name``.
+
+    Example:
+        >>> concrete("stories")
+        'stories-000001'
+    """
+    longest = 255 - len("-000001")
+    if len(name) > longest:
+        digest = hashlib.sha256(name.encode()).hexdigest()[:16]
+        name = f"{name[: longest - 17]}-{digest}"
+    return f"{name}-{generation:06}"
+
+
+def read(name: str, index: str, described: Mapping[str, Any]) -> Layout:
+    """Return the layout of an index as ``GET /name`` describes it.
+
+    Raises:
+        ConfigurationError: It has no field ``text``, so it is not an index of documents.
+    """
+    mappings = described.get("mappings", {})
+    properties = mappings.get("properties", {})
+    fingerprint = mappings.get("_meta", {}).get(OURS)
+    vector = properties.get(VECTOR, {})
+    if fingerprint is None and properties and TEXT not in properties:
+        raise ConfigurationError(
+            f"The index {name!r} is not laid out as documents: it has no field {TEXT!r} (it has "
+            f"{', '.join(sorted(properties)[:10])}). Make an index of your own and reindex() into it."
+        )
+    metric = _METRICS.get(vector.get("similarity", ""), (fingerprint or {}).get("metric", "cosine"))
+    if vector.get("type") == "dense_vector" and "similarity" not in vector:
+        metric = "cosine"
+    return Layout(
+        index=index,
+        aliased=name != index,
+        ours=fingerprint is not None,
+        info=IndexInfo(
+            name=name,
+            metric=metric,
+            dimension=vector.get("dims", (fingerprint or {}).get("dimension")),
+            count=0,
+            fingerprint=fingerprint,
+        ),
+        plain=frozenset(properties.get(PLAIN, {}).get("properties", {})) if fingerprint else frozenset(),
+        mapping=properties,
+    )
+
+
+def settings(version: Version) -> dict[str, Any]:
+    """Return the settings of a new index: from 9.2 on a document's source leaves vectors out unless told."""
+    return {"index.mapping.exclude_source_vectors": False} if version >= (9, 2, 0) else {}
+
+
+def mapping(spec: IndexSpec, properties: Mapping[str, Any], plain: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the mapping of a new index.
+
+    Args:
+        spec: What it is to be.
+        properties: The fields of the strategy; the text's own may be among them.
+        plain: Plain fields by name: a type, or a whole field mapping.
+    """
+    text = {"type": "text", "index": False, "norms": False, **properties.get(TEXT, {})}
+    exact = {"type": "keyword", "ignore_above": LONGEST_KEYWORD, "doc_values": False}
+    fields: dict[str, Any] = {
+        **properties,
+        TEXT: {**text, "fields": {_EXACT: exact}},
+        METADATA: {"type": "object", "enabled": False},
+        OURS: {
+            "properties": {
+                "terms": {"type": "keyword", "doc_values": False, "norms": False},
+                "stamp": {"type": "keyword", "index": False, "doc_values": False},
+            }
+        },
+    }
+    if plain:
+        fields[PLAIN] = {"properties": {name: _plain(kind) for name, kind in plain.items()}}
+    return {"dynamic": "strict", "_meta": {OURS: dict(spec.fingerprint)}, "properties": fields}
+
+
+def _plain(kind: Any) -> dict[str, Any]:
+    """Return the mapping of a plain field: a value that does not fit is left out, not refused."""
+    if not isinstance(kind, str):
+        return dict(kind)
+    if kind in _LENIENT:
+        return {"type": kind, "ignore_malformed": True}
+    return {"type": kind, "ignore_above": LONGEST_KEYWORD} if kind == "keyword" else {"type": kind}

@@ -1,0 +1,204 @@
+"""The one place that every request goes through, synchronous and asynchronous alike."""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from urllib.parse import quote
+
+import orjson
+
+from vectorface import bridge
+from vectorface.backends.elasticsearch.translation import as_ours
+from vectorface.errors import BackendError, TransientError, VectorfaceError
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+
+    from elasticsearch import AsyncElasticsearch, Elasticsearch
+
+Version: TypeAlias = tuple[int, int, int]
+
+_CURRENT: Final[Version] = (8, 19, 0)
+_JSON: Final = {"accept": "application/json", "content-type": "application/json"}
+_LINES: Final = {"accept": "application/json", "content-type": "application/x-ndjson"}
+
+
+class Server:
+    """Sends requests by an Elasticsearch client and raises the library's own errors.
+
+    Under :mod:`vectorface.bridge` it sends them by an asynchronous client of the running loop. It never
+    retries: who calls it knows better whether that is safe.
+
+    Args:
+        client: The synchronous client.
+        make_async: Makes an asynchronous client for the same cluster.
+        timeout: Seconds to wait for an answer, where a request does not say otherwise.
+        is_ours: Whether to close the clients at the end; somebody else's stay open.
+    """
+
+    def __init__(
+        self,
+        client: Elasticsearch,
+        make_async: Callable[[], AsyncElasticsearch] | None,
+        *,
+        timeout: float,
+        is_ours: bool,
+    ) -> None:
+        self.client = client
+        self._is_ours = is_ours
+        self.timeout = timeout
+        self._loops = LoopClients(make_async, is_ours=is_ours) if make_async else None
+        self._version: Version | None = None
+
+    @property
+    def is_asynchronous(self) -> bool:
+        """Whether it can send requests from an event loop."""
+        return self._loops is not None
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        doing: str,
+        body: Any = None,
+        params: Mapping[str, Any] | None = None,
+        timeout: float | None = None,
+    ) -> Any:
+        """Send a request and return the decoded answer.
+
+        Args:
+            method: HTTP method.
+            path: Path, as :func:`path_of` makes it.
+            doing: What this is for, for messages.
+            body: What is sent as JSON; a list of bytes is sent as lines.
+            params: Query parameters.
+            timeout: Seconds to wait for the answer.
+
+        Raises:
+            VectorfaceError: See :mod:`vectorface.backends.elasticsearch.translation`.
+        """
+        lines = isinstance(body, list) and bool(body) and isinstance(body[0], bytes)
+        sent = b"".join(body) if lines else None if body is None else _json(body)
+        options: dict[str, Any] = {
+            "params": {name: _parameter(value) for name, value in (params or {}).items()},
+            "headers": _LINES if lines else _JSON if sent else {"accept": "application/json"},
+            "body": sent,
+        }
+        try:
+            if self._loops is not None and bridge.on_loop():
+                return bridge.wait_for(self._sent_on_loop(method, path, options, timeout or self.timeout))
+            return (
+                _patient(self.client, timeout or self.timeout).perform_request(method, path, **options).body
+            )
+        except VectorfaceError:
+            raise
+        except Exception as error:
+            raise as_ours(error, doing) from error
+
+    async def _sent_on_loop(self, method: str, path: str, options: Mapping[str, Any], timeout: float) -> Any:
+        assert self._loops is not None  # noqa: S101 - request() has looked
+        client = await self._loops.client()
+        answer = await _patient(client, timeout).perform_request(method, path, **options)
+        return answer.body
+
+    @property
+    def version(self) -> Version:
+        """The server's version, asked for once; a current 8 where it does not tell, as with narrow rights."""
+        if self._version is None:
+            self._version = self._told_version()
+        return self._version
+
+    def _told_version(self) -> Version:
+        try:
+            info = self.request("GET", "/", doing="asking for the server's version")
+        except TransientError:
+            raise
+        except BackendError:
+            return _CURRENT
+        first, second, third = str(info["version"]["number"]).partition("-")[0].split(".")
+        return int(first), int(second), int(third)
+
+    def close(self) -> None:
+        """Close the clients that are ours."""
+        if self._loops is not None:
+            self._loops.close()
+        if self._is_ours:
+            self.client.close()
+
+
+def _patient(client: Any, timeout: float) -> Any:
+    """Return the client with our own patience: it is we who know when to try again."""
+    return client.options(request_timeout=timeout, max_retries=0, retry_on_status=(), retry_on_timeout=False)
+
+
+def path_of(*parts: str) -> str:
+    """Return a path whose parts are quoted.
+
+    Example:
+        >>> path_of("stories", "_search")
+        '/stories/_search'
+    """
+    return "/" + "/".join(quote(part, safe="") for part in parts)
+
+
+def line_of(value: Any) -> bytes:
+    """Return a value as one line of JSON."""
+    return _json(value) + b"\n"
+
+
+def _json(body: Any) -> bytes:
+    return orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def _parameter(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return ",".join(str(item) for item in value)
+    return str(value)
+
+
+class LoopClients:
+    """An asynchronous client for each event loop, closed when the loop ends."""
+
+    def __init__(self, make: Callable[[], AsyncElasticsearch], *, is_ours: bool) -> None:
+        self._make = make
+        self._is_ours = is_ours
+        self._keepers: weakref.WeakKeyDictionary[
+            AbstractEventLoop, AsyncGenerator[AsyncElasticsearch, None]
+        ] = weakref.WeakKeyDictionary()
+        self._clients: weakref.WeakKeyDictionary[AbstractEventLoop, AsyncElasticsearch] = (
+            weakref.WeakKeyDictionary()
+        )
+
+    async def client(self) -> AsyncElasticsearch:
+        """Return the running loop's client."""
+        loop = asyncio.get_running_loop()
+        if loop not in self._clients:
+            keeper = _kept(self._make(), close=self._is_ours)
+            self._clients[loop] = await anext(keeper)
+            self._keepers[loop] = keeper
+        return self._clients[loop]
+
+    def close(self) -> None:
+        """Close them, each on its own loop; that of a loop that has ended is closed already."""
+        for loop, keeper in list(self._keepers.items()):
+            if bridge.on_loop() and loop is asyncio.get_running_loop():
+                bridge.wait_for(keeper.aclose())
+            elif loop.is_running():
+                asyncio.run_coroutine_threadsafe(keeper.aclose(), loop)
+        self._keepers.clear()
+        self._clients.clear()
+
+
+async def _kept(client: AsyncElasticsearch, *, close: bool) -> AsyncGenerator[AsyncElasticsearch, None]:
+    """Yield a client and close it at the end: loops end the generators that began on them."""
+    try:
+        yield client
+    finally:
+        if close:
+            await client.close()

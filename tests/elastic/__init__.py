@@ -1,0 +1,1 @@
+"""A real Elasticsearch node for tests, and the gateway in front of it."""

@@ -1,0 +1,340 @@
+"""A real Elasticsearch node on loopback: fetched once with Maven, run as a user of its own, ended for certain.
+
+Maven Central holds Elastic's stripped distribution (``integ-test-zip``): the server with its core modules,
+without machine learning, ingest processors and scripting. It is fetched by artifact name into a cache folder
+outside the repository and checked against :data:`SHA512`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import urllib.error
+import urllib.request
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+from filelock import FileLock
+
+VERSION: Final = "8.19.16"
+ARTIFACT: Final = f"org.elasticsearch.distribution.integ-test-zip:elasticsearch:{VERSION}:zip"
+#: Of the artifact on Maven Central.
+SHA512: Final = "97db38d6920fbdace83ce32d041e2e6faf1c895aa03dc3cc75715c952a646021af124f4e49b0a8e2bb066362cdec4d45772a846c613a8f459b7e8260f9d17067"
+#: Names another folder for the unpacked server.
+CACHE_VARIABLE: Final = "VECTORFACE_TEST_CACHE"
+
+#: Elasticsearch refuses to run as root; where we are root it runs as this system user.
+_USER: Final = "vectorface-es"
+_OLDEST_JAVA: Final = 17
+
+_PLAIN: Final[Mapping[str, str]] = {
+    "discovery.type": "single-node",
+    "cluster.name": "vectorface-tests",
+    "network.host": "127.0.0.1",
+    "xpack.security.enabled": "false",
+    "xpack.license.self_generated.type": "trial",
+    "cluster.routing.allocation.disk.threshold_enabled": "false",
+    "cluster.max_shards_per_node": "5000",
+    "action.destructive_requires_name": "true",
+}
+
+_SECURE: Final[Mapping[str, str]] = {
+    **_PLAIN,
+    "xpack.security.enabled": "true",
+    "xpack.security.enrollment.enabled": "false",
+    "xpack.security.autoconfiguration.enabled": "false",
+    "xpack.security.http.ssl.enabled": "false",
+    "xpack.security.transport.ssl.enabled": "false",
+}
+
+
+class NodeError(RuntimeError):
+    """The node could not be fetched or did not come up; the message says why."""
+
+
+def free_port() -> int:
+    """Return a loopback port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+# -- fetching ---------------------------------------------------------------------------------------------
+
+
+def cache_folder() -> Path:
+    """Return where the unpacked server is kept; a folder that the server's own user can read."""
+    if named := os.environ.get(CACHE_VARIABLE):
+        return Path(named)
+    if os.geteuid() == 0:
+        return Path("/var/cache/vectorface")
+    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "vectorface"
+
+
+def missing_tools() -> list[str]:
+    """Return what is needed to fetch and run the server and is not there."""
+    return [name for name in ("java", "mvn") if shutil.which(name) is None]
+
+
+def fetched() -> Path:
+    """Return the folder of the unpacked server, fetching it the first time.
+
+    Raises:
+        NodeError: Maven or Java is missing, the download failed, or it is not what :data:`SHA512` says.
+    """
+    home = cache_folder() / f"elasticsearch-{VERSION}"
+    home.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(home.parent / "elasticsearch.lock"):
+        if not home.is_dir():
+            _fetch_into(home)
+    return home
+
+
+def _fetch_into(home: Path) -> None:
+    with tempfile.TemporaryDirectory(dir=home.parent) as folder:
+        archive = _downloaded(Path(folder))
+        digest = hashlib.sha512(archive.read_bytes()).hexdigest()
+        if digest != SHA512:
+            raise NodeError(f"{ARTIFACT} has the sha512 {digest}, not {SHA512}; nothing was unpacked.")
+        with zipfile.ZipFile(archive) as content:
+            content.extractall(folder)
+        unpacked = Path(folder) / f"elasticsearch-{VERSION}"
+        for script in (unpacked / "bin").iterdir():
+            script.chmod(0o755)
+        unpacked.chmod(0o755)
+        unpacked.rename(home)
+
+
+def _downloaded(folder: Path) -> Path:
+    if lacking := missing_tools():
+        raise NodeError(f"A node needs {' and '.join(lacking)}; install a JDK {_OLDEST_JAVA}+ and Maven.")
+    command = ["mvn", "-q", "-B", "dependency:copy", f"-Dartifact={ARTIFACT}", f"-DoutputDirectory={folder}"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
+    archive = folder / f"elasticsearch-{VERSION}.zip"
+    if done.returncode or not archive.is_file():
+        raise NodeError(f"Maven could not fetch {ARTIFACT}:\n{(done.stdout + done.stderr)[-2000:]}")
+    return archive
+
+
+# -- running ----------------------------------------------------------------------------------------------
+
+
+class Node(AbstractContextManager["Node"]):
+    """One Elasticsearch server with a data folder of its own.
+
+    Args:
+        security: Whether users must say who they are; then ``elastic`` has :attr:`password`.
+        heap: Size of the JVM's heap.
+    """
+
+    host = "127.0.0.1"
+    password = "bootstrap-password"  # noqa: S105 - of a server on loopback that lives for a test run
+
+    def __init__(self, *, security: bool = False, heap: str = "768m") -> None:
+        self.port = free_port()
+        self._transport_port = free_port()
+        self._heap = heap
+        self._security = security
+        self._home: Path | None = None
+        self._folder: Path | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """Its address."""
+        return f"http://{self.host}:{self.port}"
+
+    @property
+    def pid(self) -> int:
+        """The process that runs it."""
+        if self._process is None:
+            raise NodeError("The node is not running.")
+        return self._process.pid
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def start(self, *, timeout: float = 120) -> None:
+        """Start it, on the data it had if it was killed, and wait until it is healthy."""
+        self._home = fetched()
+        folder = self._prepared()
+        settings = {
+            **(_SECURE if self._security else _PLAIN),
+            "path.data": str(folder / "data"),
+            "path.logs": str(folder / "logs"),
+            "http.port": str(self.port),
+            "transport.port": str(self._transport_port),
+        }
+        with (folder / "output").open("ab") as output:
+            self._process = subprocess.Popen(
+                [self._home / "bin" / "elasticsearch", *(f"-E{key}={value}" for key, value in settings.items())],
+                env=self._environment(folder),
+                cwd=folder,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,  # a Ctrl-C is ours to pass on, when the tests have ended
+                **_as_user(),
+            )
+        self._await(timeout)
+
+    def _prepared(self) -> Path:
+        if self._folder is None:
+            self._folder = Path(tempfile.mkdtemp(prefix="vectorface-es-"))
+            assert self._home is not None
+            shutil.copytree(self._home / "config", self._folder / "config")
+            for name in ("data", "logs", "tmp"):
+                (self._folder / name).mkdir()
+            _give_to_user(self._folder)
+            if self._security:
+                self._set_password(self._folder)
+        return self._folder
+
+    def _environment(self, folder: Path) -> dict[str, str]:
+        java = Path(shutil.which("java") or "java").resolve()
+        return {
+            "PATH": os.environ["PATH"],
+            "ES_JAVA_HOME": str(java.parent.parent),
+            "ES_JAVA_OPTS": f"-Xms{self._heap} -Xmx{self._heap}",
+            "ES_PATH_CONF": str(folder / "config"),
+            "ES_TMPDIR": str(folder / "tmp"),
+            "HOME": str(folder),
+        }
+
+    def _set_password(self, folder: Path) -> None:
+        self.run_tool("elasticsearch-keystore", "create", folder=folder)
+        self.run_tool(
+            "elasticsearch-keystore", "add", "-x", "bootstrap.password", folder=folder, typed=self.password
+        )
+
+    def run_tool(self, name: str, *arguments: str, folder: Path | None = None, typed: str = "") -> str:
+        """Run one of the server's command-line tools on this node and return what it says.
+
+        Raises:
+            NodeError: It failed.
+        """
+        home, at = self._home or fetched(), folder or self._prepared()
+        done = subprocess.run(
+            [home / "bin" / name, *arguments],
+            env=self._environment(at),
+            input=typed.encode(),
+            capture_output=True,
+            check=False,
+            timeout=120,
+            **_as_user(),
+        )
+        said = (done.stdout + done.stderr).decode()
+        if done.returncode:
+            raise NodeError(f"{name} {' '.join(arguments)} failed: {said}")
+        return said
+
+    def _await(self, timeout: float) -> None:
+        deadline = time.monotonic() + timeout
+        while not self._healthy():
+            if self._process is None or self._process.poll() is not None or time.monotonic() > deadline:
+                told = self._output()
+                self.kill()
+                raise NodeError(f"Elasticsearch did not come up on port {self.port}:\n{told}")
+            time.sleep(0.1)
+
+    def _healthy(self) -> bool:
+        try:
+            health = self.request("GET", "/_cluster/health")
+        except (OSError, ValueError):
+            return False
+        return health.get("status") in {"green", "yellow"}
+
+    def request(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
+        """Send a request with the rights of the superuser and return the answer."""
+        request = urllib.request.Request(self.url + path, method=method)  # noqa: S310 - http on loopback
+        request.add_header("Content-Type", "application/json")
+        if self._security:
+            request.add_header("Authorization", _basic("elastic", self.password))
+        data = None if body is None else json.dumps(body).encode()
+        with urllib.request.urlopen(request, data, timeout=30) as answer:  # noqa: S310 - the same
+            found: dict[str, Any] = json.loads(answer.read())
+            return found
+
+    def _output(self) -> str:
+        assert self._folder is not None
+        with contextlib.suppress(OSError):
+            return (self._folder / "output").read_text(errors="replace")[-4000:]
+        return ""
+
+    def kill(self) -> None:
+        """End it at once, as a crash would; its data stays for :meth:`start`."""
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+            self._process = None
+
+    def stop(self) -> None:
+        """End it; its data stays."""
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGTERM)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(timeout=20)
+            self.kill()
+
+    def close(self) -> None:
+        """End it, and remove its data."""
+        self.kill()
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            self._folder = None
+
+
+def _basic(user: str, password: str) -> str:
+    from base64 import b64encode  # noqa: PLC0415 - needed here alone
+
+    return "Basic " + b64encode(f"{user}:{password}".encode()).decode()
+
+
+def _system_user() -> pwd.struct_passwd:
+    with contextlib.suppress(KeyError):
+        return pwd.getpwnam(_USER)
+    command = ["useradd", "--system", "--no-create-home", "--shell", "/usr/sbin/nologin", _USER]
+    subprocess.run(command, check=True, capture_output=True)
+    return pwd.getpwnam(_USER)
+
+
+def _as_user() -> dict[str, Any]:
+    if os.geteuid():
+        return {}
+    user = _system_user()
+    return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+
+
+def _give_to_user(folder: Path) -> None:
+    if os.geteuid():
+        return
+    user = _system_user()
+    for path in _tree(folder):
+        os.chown(path, user.pw_uid, user.pw_gid)
+
+
+def _tree(folder: Path) -> Iterator[Path]:
+    yield folder
+    yield from folder.rglob("*")
