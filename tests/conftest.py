@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.chroma_server import ChromaServer
+from tests.elastic.gateway import Gateway
+from tests.elastic.node import missing_tools
+from tests.elastic.shared import shared_node
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -37,5 +40,27 @@ def chroma_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChromaSe
 
 
 @pytest.fixture(scope="session")
-def elasticsearch_url() -> Iterator[str]:
-    yield os.environ["ELASTICSEARCH_URL"]
+def elasticsearch_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of Elasticsearch: $ELASTICSEARCH_URL, else a real node that the test run shares."""
+    given = os.environ.get("ELASTICSEARCH_URL")
+    if given:
+        yield given
+        return
+    lacking = missing_tools()
+    if lacking:
+        missing(f"Elasticsearch: install {' and '.join(lacking)}, or set ELASTICSEARCH_URL")
+    base = tmp_path_factory.getbasetemp()
+    with shared_node(base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def elser_gateway(elasticsearch_url: str) -> Iterator[Gateway]:
+    """A gateway in front of the node, with ELSER deployed."""
+    with Gateway(elasticsearch_url, download_seconds=0, start_seconds=0) as gateway:
+        for method, path, body in (
+            ("PUT", "/_ml/trained_models/.elser_model_2", {"input": {"field_names": ["text_field"]}}),
+            ("POST", "/_ml/trained_models/.elser_model_2/deployment/_start?number_of_allocations=4&wait_for=started", None),
+        ):
+            gateway.request(method, path, body)
+        yield gateway

@@ -31,7 +31,8 @@ def twin_of(method: Callable[Concatenate[S, P], R]) -> Callable[Concatenate[S, P
         result: R = await self._asynchronously(functools.partial(method, self, *args, **kwargs))
         return result
 
-    return _named(twin, method)
+    named: Callable[Concatenate[S, P], Coroutine[Any, Any, R]] = _named(twin, method)
+    return named
 
 
 def _named(twin: Any, method: Callable[..., Any]) -> Any:

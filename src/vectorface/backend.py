@@ -98,6 +98,10 @@ class Backend(ABC):
     def _count(self, native: Any) -> int:
         """Count the documents that pass the native filter."""
 
+    def _with_vectors(self, queries: Sequence[Query]) -> Sequence[Query]:
+        """Return the queries with their vectors, for mmr, where the server makes those of texts."""
+        return queries  # most servers do not, or the encoder has made them
+
     @abstractmethod
     def _search(
         self, queries: Sequence[Query], native: Any, limit: int, fields: Fields

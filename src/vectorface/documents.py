@@ -13,7 +13,7 @@ from langchain_core.documents import Document
 
 from vectorface.errors import DuplicateDocumentError, InvalidDocumentError, InvalidIdError
 from vectorface.metadata import Metadata, dumps, encodable, plain_text, validated
-from vectorface.records import Vector
+from vectorface.records import Vector, Vectors
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -261,6 +261,8 @@ def counted(count: int, noun: str) -> str:
 def _same_vector(one: Vector | None, other: Vector | None) -> bool:
     if one is other:
         return True
-    if isinstance(one, Mapping) or isinstance(other, Mapping):
+    if isinstance(one, Vectors) and isinstance(other, Vectors):
+        return _same_vector(one.dense, other.dense) and one.tokens == other.tokens
+    if isinstance(one, Mapping | Vectors) or isinstance(other, Mapping | Vectors):
         return one == other
     return one is not None and other is not None and np.array_equal(one, other)

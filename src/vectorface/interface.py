@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, Literal, Self, final
 
 from vectorface import writing
 from vectorface.asynchronous import stoppable_in_thread, stream_twin_of, twin_of
-from vectorface.bridge import offload
 from vectorface.backend import Backend
+from vectorface.bridge import offload
 from vectorface.documents import Prepared, checked_ids, collapsed, counted, prepare_all
 from vectorface.encoding import Encoder
 from vectorface.errors import (
@@ -58,6 +58,7 @@ from vectorface.records import (
     ReplaceReport,
     ScoreKind,
     Vector,
+    Vectors,
     WriteReport,
 )
 from vectorface.searching import (
@@ -730,6 +731,8 @@ class VectorDBInterface(Backend):
             return []
         selection = self._select(search.filter, search.contains)
         fields = _fields(include_vectors=search.search_type == "mmr")
+        if search.search_type == "mmr" and any(query.vector is None for query in queries):
+            queries = self._with_vectors(queries)
 
         def fetch(query: Query, limit: int) -> Sequence[Stored]:
             return self._search([query], selection.native, limit, fields)[0]
@@ -819,9 +822,8 @@ class VectorDBInterface(Backend):
     def write_entries(self, entries: Sequence[Entry], mode: Mode) -> Mapping[str, Exception]:
         """Write a batch (for the upserter); return the error of each document that was refused, by id."""
         refused = self._write(entries, mode)
-        vector = entries[0].vector
-        if self._dimension is None and vector is not None and not isinstance(vector, Mapping):
-            self._dimension = len(vector)
+        if self._dimension is None:
+            self._dimension = _length(entries[0].vector)
         return refused
 
 
@@ -845,10 +847,15 @@ def _record(stored: Stored) -> Record:
     return Record(document=_document(stored), vector=stored.vector)
 
 
+def _length(vector: Vector | None) -> int | None:
+    """Return how many numbers the dense vector has, if there is one."""
+    dense = vector.dense if isinstance(vector, Vectors) else vector
+    return None if dense is None or isinstance(dense, Mapping) else len(dense)
+
+
 def _check_one_length(documents: Sequence[Prepared]) -> None:
     """Raise where dense vectors of a call differ in length: an empty index has nothing to compare with."""
-    vectors = [one.vector for one in documents if one.vector is not None]
-    lengths = [len(vector) for vector in vectors if not isinstance(vector, Mapping)]
+    lengths = [length for one in documents if (length := _length(one.vector)) is not None]
     odd = next((length for length in lengths if length != lengths[0]), None)
     if odd is not None:
         raise InvalidDocumentError(

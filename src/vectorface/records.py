@@ -4,15 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
     import numpy as np
     from langchain_core.documents import Document
     from numpy.typing import NDArray
 
-#: A dense vector of shape (d,), or token weights.
-Vector: TypeAlias = "NDArray[np.float32] | Mapping[str, float]"
+
+class Vectors(NamedTuple):
+    """Both vectors of one text, for stores that search by both.
+
+    Attributes:
+        dense: A dense vector of shape (d,).
+        tokens: Token weights.
+    """
+
+    dense: NDArray[np.float32]
+    tokens: Mapping[str, float]
+
+
+#: A dense vector of shape (d,), or token weights, or both.
+Vector: TypeAlias = "NDArray[np.float32] | Mapping[str, float] | Vectors"
 Metric: TypeAlias = Literal["cosine", "l2", "dot"]
 #: Which unit a score has. ``cosine``: the cosine, in [-1, 1]. ``l2``: 1 / (1 + squared distance), in (0, 1].
 #: ``dot``, ``sparse``: the product, unbounded. ``bm25``, ``rrf``: as their formulas give them, unbounded.

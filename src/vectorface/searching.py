@@ -13,7 +13,7 @@ from vectorface.errors import InvalidQueryError
 from vectorface.filters import Filter, parse
 from vectorface.metadata import encodable
 from vectorface.primitives import Query, Selection, Stored
-from vectorface.records import Metric, Vector
+from vectorface.records import Metric, Vector, Vectors
 
 SearchType: TypeAlias = Literal["similarity", "mmr"]
 
@@ -234,8 +234,9 @@ def _unit_rows(vectors: Sequence[Vector]) -> np.ndarray[Any, np.dtype[np.float64
 
 
 def _densified(vectors: Sequence[Vector]) -> Sequence[Any]:
-    """Spell token weights out over the tokens that occur."""
-    if not isinstance(vectors[0], Mapping):
-        return vectors
-    tokens = sorted({token for vector in vectors for token in vector})
-    return [[vector.get(token, 0.0) for token in tokens] for vector in vectors if isinstance(vector, Mapping)]
+    """Return dense vectors; token weights are spelled out over the tokens that occur."""
+    weights = [vector for vector in vectors if isinstance(vector, Mapping)]
+    if not weights:
+        return [vector.dense if isinstance(vector, Vectors) else vector for vector in vectors]
+    tokens = sorted({token for vector in weights for token in vector})
+    return [[vector.get(token, 0.0) for token in tokens] for vector in weights]

@@ -24,7 +24,7 @@ from vectorface.ingest.upserter import Callback, OnError, Settings
 from vectorface.ingest.writer import Limits, Mode, Stamp
 from vectorface.metadata import dumps
 from vectorface.primitives import DOCUMENT, Entry, Fields, Stored
-from vectorface.records import Metric, Vector
+from vectorface.records import Metric, Vector, Vectors
 
 
 class Writable(Protocol):
@@ -180,12 +180,15 @@ def _true_stamp(stored: Stored) -> Stamp | None:
 
 
 def _vector_hash(vector: Vector | None) -> str:
-    data = (
-        json.dumps(vector, sort_keys=True).encode()
-        if isinstance(vector, Mapping)
-        else np.asarray(vector).tobytes()
-    )
-    return hashlib.blake2b(data, digest_size=4).hexdigest()
+    return hashlib.blake2b(_vector_bytes(vector), digest_size=4).hexdigest()
+
+
+def _vector_bytes(vector: Vector | None) -> bytes:
+    if isinstance(vector, Vectors):
+        return _vector_bytes(vector.dense) + _vector_bytes(vector.tokens)
+    if isinstance(vector, Mapping):
+        return json.dumps(vector, sort_keys=True).encode()
+    return np.asarray(vector).tobytes()
 
 
 def stream_of(documents: Any) -> tuple[Iterable[Any], int | None]:

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import pytest
 
 from tests.elastic.encoders import WordWeights
-from vectorface.backends.elasticsearch import BM25, Dense, ElasticsearchDB, SparseEncoder, Strategy
+from tests.elastic.gateway import Gateway
+from vectorface.backends.elasticsearch import (
+    BM25,
+    Dense,
+    ElasticsearchDB,
+    Elser,
+    Hybrid,
+    SparseEncoder,
+    Strategy,
+)
 from vectorface.testing import DenseContract, DurableContract, FingerprintContract, StoreContract
 
 
@@ -41,3 +51,27 @@ class TestBM25(OnElasticsearch):
 class TestSparseEncoder(OnElasticsearch):
     strategy = SparseEncoder(WordWeights())
     tolerance = 5e-3  # the server keeps weights with reduced precision
+
+
+class TestHybrid(OnElasticsearch):
+    tolerance = 1e-3  # ranks of equal scores may change places
+
+    def make(self, embeddings: Any) -> ElasticsearchDB:
+        return ElasticsearchDB(Hybrid(Dense(embeddings, index_type="flat"), BM25()))
+
+
+class TestHybridOfTwoVectors(OnElasticsearch):
+    tolerance = 1e-3
+
+    def make(self, embeddings: Any) -> ElasticsearchDB:
+        return ElasticsearchDB(Hybrid(Dense(embeddings, index_type="flat"), SparseEncoder(WordWeights())))
+
+
+@pytest.mark.filterwarnings("ignore:A text has at least")
+class TestElser(OnElasticsearch):
+    strategy = Elser(pipeline=f"contract-{os.getpid()}")  # each worker has a gateway, and all have one node
+    tolerance = 5e-3
+
+    @pytest.fixture(autouse=True)
+    def _on_a_node(self, elser_gateway: Gateway) -> None:
+        self.url = elser_gateway.url

@@ -1,4 +1,4 @@
-"""A real Elasticsearch node on loopback: fetched once with Maven, run as a user of its own, ended for certain.
+"""A real Elasticsearch node on loopback: fetched once with Maven, run as a user of its own.
 
 Maven Central holds Elastic's stripped distribution (``integ-test-zip``): the server with its core modules,
 without machine learning, ingest processors and scripting. It is fetched by artifact name into a cache folder
@@ -32,7 +32,10 @@ from filelock import FileLock
 VERSION: Final = "8.19.16"
 ARTIFACT: Final = f"org.elasticsearch.distribution.integ-test-zip:elasticsearch:{VERSION}:zip"
 #: Of the artifact on Maven Central.
-SHA512: Final = "97db38d6920fbdace83ce32d041e2e6faf1c895aa03dc3cc75715c952a646021af124f4e49b0a8e2bb066362cdec4d45772a846c613a8f459b7e8260f9d17067"
+SHA512: Final = (
+    "97db38d6920fbdace83ce32d041e2e6faf1c895aa03dc3cc75715c952a646021"
+    "af124f4e49b0a8e2bb066362cdec4d45772a846c613a8f459b7e8260f9d17067"
+)
 #: Names another folder for the unpacked server.
 CACHE_VARIABLE: Final = "VECTORFACE_TEST_CACHE"
 
@@ -187,7 +190,7 @@ class Node(AbstractContextManager["Node"]):
         }
         with (folder / "output").open("ab") as output:
             self._process = subprocess.Popen(
-                [self._home / "bin" / "elasticsearch", *(f"-E{key}={value}" for key, value in settings.items())],
+                [self._home / "bin" / "elasticsearch", *_options(settings)],
                 env=self._environment(folder),
                 cwd=folder,
                 stdout=output,
@@ -243,7 +246,7 @@ class Node(AbstractContextManager["Node"]):
             timeout=120,
             **_as_user(),
         )
-        said = (done.stdout + done.stderr).decode()
+        said: str = (done.stdout + done.stderr).decode()
         if done.returncode:
             raise NodeError(f"{name} {' '.join(arguments)} failed: {said}")
         return said
@@ -304,6 +307,10 @@ class Node(AbstractContextManager["Node"]):
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = None
+
+
+def _options(settings: Mapping[str, str]) -> Iterator[str]:
+    return (f"-E{key}={value}" for key, value in settings.items())
 
 
 def _basic(user: str, password: str) -> str:

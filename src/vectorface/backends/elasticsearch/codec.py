@@ -12,7 +12,7 @@ from vectorface.backends.elasticsearch.layout import METADATA, OURS, PLAIN, TEXT
 from vectorface.backends.elasticsearch.terms import terms_of
 from vectorface.metadata import from_json, to_json
 from vectorface.primitives import Entry, Fields, Stored
-from vectorface.records import Vector
+from vectorface.records import Vector, Vectors
 
 
 def source_of(entry: Entry, layout: Layout) -> dict[str, Any]:
@@ -32,9 +32,11 @@ def source_of(entry: Entry, layout: Layout) -> dict[str, Any]:
 
 
 def vector_fields(vector: Vector | None) -> dict[str, Any]:
-    """Return the field of a vector: dense or token weights."""
+    """Return the field of a vector, dense or token weights, or those of both."""
     if vector is None:
         return {}
+    if isinstance(vector, Vectors):
+        return {**vector_fields(vector.dense), **vector_fields(vector.tokens)}
     if isinstance(vector, Mapping):
         return {TOKENS: dict(vector)}
     return {VECTOR: np.ascontiguousarray(vector, dtype=np.float32)}
@@ -76,8 +78,9 @@ def stored_of(
 
 def vector_of(source: Mapping[str, Any]) -> Vector | None:
     """Return the vector of a document."""
-    dense: Sequence[float] | None = source.get(VECTOR)
-    if isinstance(dense, list):
-        return np.array(dense, dtype=np.float32)
     tokens: Mapping[str, float] | None = source.get(TOKENS)
-    return tokens
+    dense: Sequence[float] | None = source.get(VECTOR)
+    if not isinstance(dense, list):
+        return tokens
+    array = np.array(dense, dtype=np.float32)
+    return array if tokens is None else Vectors(array, tokens)

@@ -136,8 +136,8 @@ def _check_where(settings: ElasticsearchSettings, given: Sequence[str]) -> None:
     if settings.client is not None:
         if not isinstance(settings.client, Elasticsearch):
             raise ConfigurationError(
-                f"client={settings.client!r:.80} is not an elasticsearch.Elasticsearch; an AsyncElasticsearch "
-                "goes beside it as async_client=."
+                f"client={settings.client!r:.80} is not an elasticsearch.Elasticsearch; an "
+                "AsyncElasticsearch goes beside it as async_client=."
             )
         if given:
             raise ConfigurationError(
@@ -151,7 +151,7 @@ def _check_where(settings: ElasticsearchSettings, given: Sequence[str]) -> None:
         raise ConfigurationError(
             "Say where Elasticsearch is: url='http://localhost:9200', cloud_id=, or client=."
         )
-    urls = [settings.url] if isinstance(settings.url, str) else settings.url or ()
+    urls = (settings.url,) if isinstance(settings.url, str) else settings.url or ()
     for url in urls:
         _check_url(url)
 
@@ -170,15 +170,20 @@ def _check_who(settings: ElasticsearchSettings) -> None:
     named = [name for name in _CREDENTIALS if getattr(settings, name) is not None]
     if len(named) > 1:
         raise ConfigurationError(f"Pass one of {', '.join(f'{name}=' for name in named)}, not several.")
-    pair: object = settings.basic_auth
-    if pair is not None and not (
-        isinstance(pair, tuple) and len(pair) == 2 and all(isinstance(p, str) for p in pair)
-    ):  # noqa: PLR2004 - name and password
+    if settings.basic_auth is not None and not _is_pair(settings.basic_auth):
         raise ConfigurationError("basic_auth must be a pair (user, password) of text.")
     if isinstance(settings.api_key, str) and settings.api_key != settings.api_key.strip():
         raise ConfigurationError(
             "api_key has blanks around it; take .strip() of a key that was read from a file."
         )
+
+
+def _is_pair(value: object) -> bool:
+    match value:
+        case (str(), str()):
+            return True
+        case _:
+            return False
 
 
 def with_port(url: str) -> str:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any, Final, Protocol, TypeAlias
 
 import numpy as np
 
-from vectorface.backends.elasticsearch.codec import stored_of, vector_of
+from vectorface.backends.elasticsearch.codec import stored_of
 from vectorface.backends.elasticsearch.filters import Clause
 from vectorface.backends.elasticsearch.layout import VECTOR
 from vectorface.backends.elasticsearch.server import Server, line_of
-from vectorface.backends.elasticsearch.strategies import WINDOW, Strategy
+from vectorface.backends.elasticsearch.strategies import WINDOW, Asked, Strategy
 from vectorface.backends.elasticsearch.translation import answered
 from vectorface.errors import VectorfaceError
 from vectorface.primitives import Query, Stored
@@ -25,6 +25,8 @@ Hits: TypeAlias = Sequence[Mapping[str, Any]]
 
 #: How long a server keeps a scan's view of the index between two pages.
 _KEEP_ALIVE: Final = "5m"
+#: Vectors that are compared at a time.
+_EXACT_BATCH: Final = 1_000
 #: An answer that lacks a shard's documents is an error, not an answer.
 _WHOLE: Final = {"allow_partial_search_results": False}
 
@@ -32,7 +34,9 @@ _WHOLE: Final = {"allow_partial_search_results": False}
 class Request(Protocol):
     """Sends a request to the current index."""
 
-    def __call__(self, method: str, api: str, *, doing: str, **options: Any) -> Any: ...
+    def __call__(self, method: str, api: str, *, doing: str, **options: Any) -> Any:
+        """Return the decoded answer."""
+        ...
 
 
 class Searcher:
@@ -55,11 +59,19 @@ class Searcher:
         self._strategy = strategy
         self._metric = metric
 
-    def search(
-        self, queries: Sequence[Query], native: Sequence[Clause], limit: int, wanted: Sequence[str]
-    ) -> list[list[Stored]]:
-        """Return for each query up to ``limit`` of the nearest documents that pass, best first."""
-        return self._strategy.search(self, queries, native, limit, wanted)
+    def search(self, queries: Sequence[Query], asked: Asked) -> list[list[Stored]]:
+        """Return for each query up to ``asked.limit`` of the nearest documents that pass, best first."""
+        return self._strategy.search(self, queries, asked)
+
+    @property
+    def is_modern(self) -> bool:
+        """Whether the server knows the query ``sparse_vector``, which came with 8.15."""
+        return self._server.version >= (8, 15, 0)
+
+    @property
+    def server(self) -> Server:
+        """What sends requests that name no index."""
+        return self._server
 
     @property
     def metric(self) -> Metric:
@@ -68,13 +80,10 @@ class Searcher:
 
     # -- one page -----------------------------------------------------------------------------------------
 
-    def pages(self, bodies: Sequence[Mapping[str, Any]], limit: int, wanted: Sequence[str]) -> list[Hits]:
+    def pages(self, bodies: Sequence[Mapping[str, Any]], asked: Asked) -> list[Hits]:
         """Answer several searches in one request, each with at most a page of hits."""
-        size = min(limit, WINDOW)
-        full = [
-            {**body, "size": size, "track_total_hits": False, "_source": list(wanted) or False}
-            for body in bodies
-        ]
+        shown = {"size": min(asked.limit, WINDOW), "track_total_hits": False, "_source": _shown(asked.source)}
+        full = [{**body, **shown} for body in bodies]
         if len(full) == 1:
             [body] = full
             answer = self._request("POST", "_search", body=body, params=_WHOLE, doing="searching")
@@ -90,23 +99,25 @@ class Searcher:
 
     # -- more than a page ---------------------------------------------------------------------------------
 
-    def deep(self, body: Mapping[str, Any], limit: int, wanted: Sequence[str]) -> Hits:
+    def deep(self, body: Mapping[str, Any], asked: Asked) -> Hits:
         """Answer a search with more hits than a page holds, page by page."""
         found: list[Mapping[str, Any]] = []
         sort = [{"_score": "desc"}, {"_shard_doc": "asc"}]
-        for page in self._paged({**body, "sort": sort, "_source": list(wanted) or False}, WINDOW):
+        for page in self._paged({**body, "sort": sort, "_source": _shown(asked.source)}, WINDOW):
             found += page
-            if len(found) >= limit:
+            if len(found) >= asked.limit:
                 break
-        return found[:limit]
+        return found[: asked.limit]
 
-    def scan(self, native: Sequence[Clause] | None, wanted: Sequence[str], batch_size: int) -> Iterator[Hits]:
+    def scan(
+        self, native: Sequence[Clause] | None, source: Collection[str], batch_size: int
+    ) -> Iterator[Hits]:
         """Yield all documents that pass, as they are now, in batches."""
         query = {"bool": {"filter": list(native)}} if native else {"match_all": {}}
         body = {
             "query": query,
             "sort": ["_shard_doc"],
-            "_source": list(wanted) or False,
+            "_source": _shown(source),
             "seq_no_primary_term": True,
         }
         yield from self._paged(body, min(batch_size, WINDOW))
@@ -146,32 +157,43 @@ class Searcher:
         count: int = self._request("POST", "_count", body=body, doing="counting in")["count"]
         return count
 
-    def exact(
-        self, queries: Sequence[Query], native: Sequence[Clause], limit: int, wanted: Sequence[str]
-    ) -> list[list[Stored]]:
+    def exact(self, queries: Sequence[Query], asked: Asked) -> list[list[Stored]]:
         """Compare dense queries with every document that passes: for what kNN cannot promise."""
-        best: list[list[tuple[float, int, Mapping[str, Any]]]] = [[] for _ in queries]
-        fields = [*wanted, VECTOR] if VECTOR not in wanted else list(wanted)
-        position = 0
-        for page in self.scan(native, fields, 1_000):
-            hits = [hit for hit in page if (hit.get("_source") or {}).get(VECTOR)]
-            if not hits:
-                continue
-            matrix = np.array([vector_of(hit["_source"]) for hit in hits], dtype=np.float64)
-            for heap, query in zip(best, queries, strict=True):
-                scores = exact_scores(matrix, np.asarray(query.vector), self._metric)
-                for offset, (score, hit) in enumerate(zip(scores, hits, strict=True)):
-                    entry = (float(score), -(position + offset), hit)
-                    if len(heap) < limit:
-                        heapq.heappush(heap, entry)
-                    else:
-                        heapq.heappushpop(heap, entry)
-            position += len(hits)
-        keep = VECTOR in wanted
-        ranked = [
-            [stored_of(hit, score=score) for score, _, hit in sorted(heap, reverse=True)] for heap in best
-        ]
-        return ranked if keep else [[replace(stored, vector=None) for stored in found] for found in ranked]
+        best = [_Best(asked.limit) for _ in queries]
+        for page in self.scan(asked.native, {*asked.source, VECTOR}, _EXACT_BATCH):
+            hits = [hit for hit in page if hit["_source"].get(VECTOR)]
+            if hits:
+                matrix = np.array([hit["_source"][VECTOR] for hit in hits], dtype=np.float64)
+                for heap, query in zip(best, queries, strict=True):
+                    heap.add(hits, exact_scores(matrix, np.asarray(query.vector), self._metric))
+        keep = VECTOR in asked.source
+        ranked = [[stored_of(hit, score=score) for score, hit in heap.best_first()] for heap in best]
+        return ranked if keep else [[replace(stored, vector=None) for stored in one] for one in ranked]
+
+
+class _Best:
+    """The hits with the highest scores, the first ones of equal scores."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._seen = 0
+        self._heap: list[tuple[float, int, Mapping[str, Any]]] = []
+
+    def add(self, hits: Hits, scores: Iterable[float]) -> None:
+        """Offer some more."""
+        for hit, score in zip(hits, scores, strict=True):
+            self._seen += 1
+            push = heapq.heappush if len(self._heap) < self._limit else heapq.heappushpop
+            push(self._heap, (float(score), -self._seen, hit))
+
+    def best_first(self) -> list[tuple[float, Mapping[str, Any]]]:
+        """Return scores and hits."""
+        return [(score, hit) for score, _, hit in sorted(self._heap, reverse=True)]
+
+
+def _shown(source: Collection[str]) -> Any:
+    """Return what of a document an answer is to hold; nothing has a word of its own."""
+    return sorted(source) or False
 
 
 def _hits(answer: Mapping[str, Any]) -> Hits:

@@ -90,7 +90,7 @@ class Server:
         }
         try:
             if self._loops is not None and bridge.on_loop():
-                return bridge.wait_for(self._sent_on_loop(method, path, options, timeout or self.timeout))
+                return bridge.wait_for(self._sent(method, path, options, timeout or self.timeout))
             return (
                 _patient(self.client, timeout or self.timeout).perform_request(method, path, **options).body
             )
@@ -99,10 +99,10 @@ class Server:
         except Exception as error:
             raise as_ours(error, doing) from error
 
-    async def _sent_on_loop(self, method: str, path: str, options: Mapping[str, Any], timeout: float) -> Any:
+    async def _sent(self, method: str, path: str, options: Mapping[str, Any], seconds: float) -> Any:
         assert self._loops is not None  # noqa: S101 - request() has looked
         client = await self._loops.client()
-        answer = await _patient(client, timeout).perform_request(method, path, **options)
+        answer = await _patient(client, seconds).perform_request(method, path, **options)
         return answer.body
 
     @property

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from vectorface import bridge
 from vectorface.backends.elasticsearch import layout as layouts
-from vectorface.backends.elasticsearch.bulk import Bulk, Item, Refused
+from vectorface.backends.elasticsearch.bulk import Action, Bulk, Item, Refused
 from vectorface.backends.elasticsearch.codec import source_filter, source_of, stored_of
 from vectorface.backends.elasticsearch.connection import (
     Credentials,
@@ -22,9 +22,10 @@ from vectorface.backends.elasticsearch.connection import (
 )
 from vectorface.backends.elasticsearch.filters import NOTHING, Clause, containing, translated
 from vectorface.backends.elasticsearch.layout import Layout
+from vectorface.backends.elasticsearch.naming import named_strategy
 from vectorface.backends.elasticsearch.searches import Searcher
 from vectorface.backends.elasticsearch.server import Server, path_of
-from vectorface.backends.elasticsearch.strategies import Dense, Strategy
+from vectorface.backends.elasticsearch.strategies import Asked, Dense, Strategy
 from vectorface.backends.elasticsearch.translation import answered
 from vectorface.encoding import EmbeddingsLike
 from vectorface.errors import (
@@ -157,16 +158,19 @@ class ElasticsearchDB(VectorDBInterface):
             fields=dict(fields or {}),
             refresh=refresh,
         )
-        where = {"url": url, "cloud_id": cloud_id, "api_key": api_key, "basic_auth": basic_auth}
+        where: dict[str, object] = {
+            "url": url,
+            "cloud_id": cloud_id,
+            "api_key": api_key,
+            "basic_auth": basic_auth,
+        }
         where |= {"bearer_auth": bearer_auth, "ca_certs": ca_certs, "headers": headers}
         check(settings, given=[name for name, value in where.items() if value is not None])
         return self._connect(_with_ports(settings))
 
     @classmethod
     def from_url(cls, url: str, *, embeddings: EmbeddingsLike = "minilm", **options: Any) -> Self:
-        """Open ``elasticsearch://HOST:PORT/INDEX``, or ``elasticsearch+STRATEGY://…``; ``?tls=true`` for HTTPS."""
-        from vectorface.backends.elasticsearch import named_strategy  # noqa: PLC0415 - it imports this module
-
+        """Open ``elasticsearch[+STRATEGY]://HOST:PORT/INDEX``; with ``?tls=true`` by HTTPS."""
         name, said = of_url(url)
         return cls(named_strategy(name, embeddings)).connect(**beside(said, options, cls.connect))
 
@@ -325,12 +329,16 @@ class ElasticsearchDB(VectorDBInterface):
         count: int = self._requested("POST", "_count", body=body, doing="counting in")["count"]
         return count
 
+    def _with_vectors(self, queries: Sequence[Query]) -> Sequence[Query]:
+        return self.strategy.with_vectors(self._linked, queries)
+
     def _search(
         self, queries: Sequence[Query], native: Any, limit: int, fields: Fields
     ) -> list[list[Stored]]:
         if native == [NOTHING]:
             return [[] for _ in queries]
-        return self._searcher.search(queries, native or [], limit, source_filter(fields, self._layout))
+        asked = Asked(native=native or (), limit=limit, source=source_filter(fields, self._layout))
+        return self._searcher.search(queries, asked)
 
     @property
     def _searcher(self) -> Searcher:
@@ -364,7 +372,7 @@ class ElasticsearchDB(VectorDBInterface):
         if mode == "metadata":
             return self._rewritten(entries)
         layout = self._layout
-        action = "create" if mode == "create" else "index"
+        action: Action = "create" if mode == "create" else "index"
         items = [Item(action, entry.id, source=source_of(entry, layout)) for entry in entries]
         return self._sent(items)
 

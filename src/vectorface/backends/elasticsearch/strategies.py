@@ -6,7 +6,7 @@ import hashlib
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Protocol, TypeAlias, get_args
 
 import numpy as np
@@ -16,10 +16,10 @@ from vectorface.backends.elasticsearch.filters import Clause
 from vectorface.backends.elasticsearch.layout import SIMILARITIES, TEXT, TOKENS, VECTOR
 from vectorface.encoding import DenseEncoder, EmbeddingsLike, Encoder, Fingerprint
 from vectorface.errors import ConfigurationError, InvalidInputError
-from vectorface.indexes import IndexSpec
+from vectorface.indexes import IndexSpec, checked_flag
 from vectorface.ingest.writer import Limits
 from vectorface.primitives import Query, Stored
-from vectorface.records import Metric, ScoreKind, Vector
+from vectorface.records import Metric, ScoreKind, Vector, Vectors
 
 if TYPE_CHECKING:
     from vectorface.backends.elasticsearch.pace import Pace
@@ -33,6 +33,21 @@ WINDOW: Final = 10_000
 _LEAST_CANDIDATES: Final = 100
 #: How many times as many candidates as wanted are looked at again with full precision (Elastic's own advice).
 _OVERSAMPLE: Final = 3.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Asked:
+    """What a search is to bring.
+
+    Attributes:
+        native: Clauses that documents must pass.
+        limit: At most how many.
+        source: Which fields of each.
+    """
+
+    native: Sequence[Clause]
+    limit: int
+    source: Sequence[str]
 
 
 class Strategy(ABC):
@@ -57,8 +72,13 @@ class Strategy(ABC):
         """Return index settings that it needs."""
         return {}
 
+    def takes(self, vector: Vector | None) -> bool:
+        """Tell whether it searches by such a vector."""
+        del vector
+        return False
+
     @abstractmethod
-    def body(self, query: Query, native: Sequence[Clause], limit: int) -> dict[str, Any]:
+    def body(self, query: Query, asked: Asked, searcher: Searcher) -> dict[str, Any]:
         """Return the search for up to ``limit`` documents that pass the clauses."""
 
     def score(self, raw: float, metric: Metric) -> float:
@@ -66,31 +86,44 @@ class Strategy(ABC):
         del metric
         return raw
 
-    def search(
-        self,
-        searcher: Searcher,
-        queries: Sequence[Query],
-        native: Sequence[Clause],
-        limit: int,
-        wanted: Sequence[str],
-    ) -> list[list[Stored]]:
-        """Return for each query up to ``limit`` of the nearest documents that pass, best first."""
-        bodies = [self.body(query, native, limit) for query in queries]
-        if limit <= WINDOW:
-            found = searcher.pages(bodies, limit, wanted)
+    def search(self, searcher: Searcher, queries: Sequence[Query], asked: Asked) -> list[list[Stored]]:
+        """Return for each query up to ``asked.limit`` of the nearest documents that pass, best first."""
+        asked = self.widened(asked)
+        bodies = [self.body(query, asked, searcher) for query in queries]
+        if asked.limit <= WINDOW:
+            found = searcher.pages(bodies, asked)
         else:
-            found = [searcher.deep(body, limit, wanted) for body in bodies]
-        return [self.ranked(query, hits, searcher.metric) for query, hits in zip(queries, found, strict=True)]
+            found = [searcher.deep(body, asked) for body in bodies]
+        metric = searcher.metric
+        ranked = [self.ranked(query, hits, metric) for query, hits in zip(queries, found, strict=True)]
+        return self.completed(ranked, searcher, queries, asked)
+
+    def widened(self, asked: Asked) -> Asked:
+        """Return the question with what else of a document this strategy wants to see."""
+        return asked
+
+    def completed(
+        self, found: list[list[Stored]], searcher: Searcher, queries: Sequence[Query], asked: Asked
+    ) -> list[list[Stored]]:
+        """Return what was found, with what such a search may miss."""
+        del searcher, queries, asked
+        return found
+
+    def with_vectors(self, server: Server, queries: Sequence[Query]) -> Sequence[Query]:
+        """Return the queries with their vectors, where the server makes those of texts."""
+        del server
+        return queries
 
     def ranked(self, query: Query, hits: Hits, metric: Metric) -> list[Stored]:
         """Return hits as documents with scores."""
         del query
         return [stored_of(hit, score=self.score(hit["_score"], metric)) for hit in hits]
 
-    # -- what works with models on the server says more -----------------------------------------------------
+    # -- what works with models on the server says more ---------------------------------------------------
 
     def prepare(self, server: Server) -> None:
         """Make what an index needs before it is made."""
+        del server  # most need nothing
 
     def limits(self, limits: Limits) -> Limits:
         """Return how much one request may hold."""
@@ -106,8 +139,11 @@ class Strategy(ABC):
         return None
 
 
-def _matching(clause: Clause, native: Sequence[Clause]) -> dict[str, Any]:
-    return {"query": {"bool": {"must": [clause], "filter": list(native)}} if native else clause}
+def matching(clause: Clause, asked: Asked) -> dict[str, Any]:
+    """Return a search for what matches ``clause``, among the documents that pass."""
+    if not asked.native:
+        return {"query": clause}
+    return {"query": {"bool": {"must": [clause], "filter": list(asked.native)}}}
 
 
 # -- dense ------------------------------------------------------------------------------------------------
@@ -142,6 +178,10 @@ class Dense(Strategy):
         """Dense vectors by the embedding function."""
         return self._encoder
 
+    def takes(self, vector: Vector | None) -> bool:
+        """Take dense vectors."""
+        return vector is not None and not isinstance(vector, Mapping)
+
     def properties(self, spec: IndexSpec) -> dict[str, Any]:
         """Return the vector field; without a dimension the first document decides it."""
         field: dict[str, Any] = {
@@ -152,42 +192,39 @@ class Dense(Strategy):
         }
         return {VECTOR: field if spec.dimension is None else {**field, "dims": spec.dimension}}
 
-    def body(self, query: Query, native: Sequence[Clause], limit: int) -> dict[str, Any]:
+    def body(self, query: Query, asked: Asked, searcher: Searcher) -> dict[str, Any]:
         """Return a kNN search, filtered before the cut."""
-        wanted = min(limit, WINDOW)
+        del searcher
+        wanted = min(asked.limit, WINDOW)
         knn: dict[str, Any] = {
             "field": VECTOR,
             "query_vector": np.asarray(query.vector, dtype=np.float32),
             "k": wanted,
             "num_candidates": min(WINDOW, max(_LEAST_CANDIDATES, 4 * wanted)),
         }
-        if native:
-            knn["filter"] = list(native)
+        if asked.native:
+            knn["filter"] = list(asked.native)
         if self.index_type == "int8_hnsw":
             knn["rescore_vector"] = {"oversample": _OVERSAMPLE}
         return {"knn": knn}
 
-    def search(
-        self,
-        searcher: Searcher,
-        queries: Sequence[Query],
-        native: Sequence[Clause],
-        limit: int,
-        wanted: Sequence[str],
+    def search(self, searcher: Searcher, queries: Sequence[Query], asked: Asked) -> list[list[Stored]]:
+        """Return the nearest; more than kNN can find by comparing with every document."""
+        if asked.limit > WINDOW:
+            return searcher.exact(queries, asked)
+        return super().search(searcher, queries, asked)
+
+    def completed(
+        self, found: list[list[Stored]], searcher: Searcher, queries: Sequence[Query], asked: Asked
     ) -> list[list[Stored]]:
-        """Return the nearest; where the graph gave fewer than there are, compare with every document."""
-        if limit > WINDOW:
-            return searcher.exact(queries, native, limit, wanted)
-        found = super().search(searcher, queries, native, limit, wanted)
-        if all(len(one) == limit for one in found):
+        """Where the graph led to fewer than there are, compare with every document that passes."""
+        if all(len(one) == asked.limit for one in found):
             return found
-        there = min(limit, searcher.count(native))
+        there = min(asked.limit, searcher.count(asked.native))
         short = [i for i, one in enumerate(found) if len(one) < there]
-        if short:
-            exact = searcher.exact([queries[i] for i in short], native, limit, wanted)
-            for i, one in zip(short, exact, strict=True):
-                found[i] = one
-        return found
+        exact = searcher.exact([queries[i] for i in short], asked) if short else []
+        instead = dict(zip(short, exact, strict=True))
+        return [instead.get(i, one) for i, one in enumerate(found)]
 
     def score(self, raw: float, metric: Metric) -> float:
         """Return the cosine, the product, or 1 / (1 + d²), from Elasticsearch's positive score.
@@ -293,10 +330,10 @@ class BM25(Strategy):
             return {}
         return {"similarity": {"vectorface": {"type": "BM25", **self._parameters}}}
 
-    def body(self, query: Query, native: Sequence[Clause], limit: int) -> dict[str, Any]:
+    def body(self, query: Query, asked: Asked, searcher: Searcher) -> dict[str, Any]:
         """Return a match query."""
-        del limit
-        return _matching({"match": {TEXT: {"query": query.text}}}, native)
+        del searcher
+        return matching({"match": {TEXT: {"query": query.text}}}, asked)
 
 
 # -- token weights ----------------------------------------------------------------------------------------
@@ -307,7 +344,7 @@ class Pruning:
     """Leave tokens out of a sparse query that are frequent and weigh little; Elastic's defaults.
 
     Attributes:
-        tokens_freq_ratio_threshold: Left out may be what is so many times as frequent as the average, 1 to 100.
+        tokens_freq_ratio_threshold: Left out may be what is so many times as frequent as the average.
         tokens_weight_threshold: ... and weighs less than this share of the heaviest token, 0 to 1.
         only_score_pruned_tokens: Score by those tokens alone, in a second pass for instance.
     """
@@ -422,7 +459,63 @@ def _pruned(pruning: Pruning | None) -> dict[str, Any]:
     return {"pruning_config": asdict(pruning)} if pruning else {}
 
 
-class SparseEncoder(Strategy):
+class TokenStrategy(Strategy):
+    """What all strategies of token weights share.
+
+    Args:
+        pruning: Leave frequent tokens of little weight out of queries; ``None`` for none.
+        tokens: Whether hits tell which tokens matched (``hit.tokens``).
+    """
+
+    def __init__(self, *, pruning: Pruning | None, tokens: bool) -> None:
+        if pruning is not None and not isinstance(pruning, Pruning):
+            raise ConfigurationError(f"pruning={pruning!r:.80} is no Pruning; the defaults are Pruning().")
+        self.pruning = pruning
+        self.tokens = checked_flag("tokens", tokens)
+
+    def takes(self, vector: Vector | None) -> bool:
+        """Take token weights."""
+        return isinstance(vector, Mapping)
+
+    def properties(self, spec: IndexSpec) -> dict[str, Any]:
+        """Return the field of token weights."""
+        del spec
+        return {TOKENS: {"type": "sparse_vector"}}
+
+    def widened(self, asked: Asked) -> Asked:
+        """Ask for the document's tokens, too, if hits are to tell which matched."""
+        if not self.tokens or TOKENS in asked.source:
+            return asked
+        return replace(asked, source=(*asked.source, TOKENS))
+
+    def ranked(self, query: Query, hits: Hits, metric: Metric) -> list[Stored]:
+        """Return hits as documents with scores, and the tokens that matched."""
+        found = super().ranked(query, hits, metric)
+        weights = tokens_of(query.vector)
+        if not self.tokens or weights is None:
+            return found
+        return [replace(stored, tokens=shared(weights, tokens_of(stored.vector) or {})) for stored in found]
+
+
+def tokens_of(vector: Vector | None) -> Mapping[str, float] | None:
+    """Return the token weights of a vector, if it has any."""
+    if isinstance(vector, Vectors):
+        return vector.tokens
+    return vector if isinstance(vector, Mapping) else None
+
+
+def shared(query: Mapping[str, float], document: Mapping[str, float]) -> dict[str, float]:
+    """Return what each token that both have adds to the score, largest first.
+
+    Example:
+        >>> shared({"lamp": 2.0, "sea": 1.0}, {"sea": 1.5, "lamp": 1.0, "fog": 1.0})
+        {'lamp': 2.0, 'sea': 1.5}
+    """
+    products = {token: weight * document[token] for token, weight in query.items() if token in document}
+    return dict(sorted(products.items(), key=lambda item: -item[1]))
+
+
+class SparseEncoder(TokenStrategy):
     """Token weights made on the client, by SPLADE for example; needs no licence beyond Basic.
 
     Args:
@@ -436,22 +529,15 @@ class SparseEncoder(Strategy):
     def __init__(
         self, embeddings: SparseEmbeddings, *, pruning: Pruning | None = None, tokens: bool = False
     ) -> None:
+        super().__init__(pruning=pruning, tokens=tokens)
         self._encoder = TokenEncoder(embeddings)
-        self.pruning = pruning
-        self.tokens = tokens
 
     @property
     def encoder(self) -> TokenEncoder:
         """Token weights."""
         return self._encoder
 
-    def properties(self, spec: IndexSpec) -> dict[str, Any]:
-        """Return the field of token weights."""
-        del spec
-        return {TOKENS: {"type": "sparse_vector"}}
-
-    def body(self, query: Query, native: Sequence[Clause], limit: int) -> dict[str, Any]:
+    def body(self, query: Query, asked: Asked, searcher: Searcher) -> dict[str, Any]:
         """Return a query of token weights."""
-        del limit
-        assert isinstance(query.vector, Mapping)  # noqa: S101 - checked by the encoder
-        return _matching(sparse_clause(query.vector, self.pruning, modern=True), native)
+        weights = tokens_of(query.vector) or {}
+        return matching(sparse_clause(weights, self.pruning, modern=searcher.is_modern), asked)

@@ -123,7 +123,7 @@ def number(value: float) -> str:
     zeros at the end; for negative numbers the complement of all of them.
 
     Example:
-        >>> number(1) == number(1.0), number(-2) < number(-1.5) < number(0) < number(2**70) < number(2**70 + 1)
+        >>> number(1) == number(1.0), number(-2) < number(-1.5) < number(0) < number(2**70 + 1)
         (True, True)
     """
     if value == 0:

@@ -29,61 +29,97 @@ from vectorface.errors import (
 )
 from vectorface.ingest.retrying import TRANSIENT_STATUSES, parse_retry_after
 
-#: What a reason says, which error that is, and what to do about it. The texts are Elasticsearch's own
-#: (``TrainedModelAssignment*``, ``DeploymentManager``, ``InferenceRunner`` and ``Messages`` in x-pack/plugin).
-_BY_REASON: Final[tuple[tuple[re.Pattern[str], type[VectorfaceError], str], ...]] = tuple(
-    (re.compile(pattern, re.IGNORECASE), error, advice)
-    for pattern, error, advice in (
+#: What a reason says, and which error that is. The texts are Elasticsearch's own (``TrainedModelAssignment*``,
+#: ``DeploymentManager``, ``InferenceRunner``, ``Messages`` in x-pack/plugin).
+_REASONS: Final[tuple[tuple[type[VectorfaceError], tuple[str, ...]], ...]] = (
+    (
+        InferenceQueueFullError,
+        ("queue is full", "unable to execute command", "rejected execution of inference"),
+    ),
+    (
+        ModelNotReadyError,
         (
-            r"queue is full|Unable to execute command|rejected execution of inference",
-            InferenceQueueFullError,
-            "The deployment takes no more for now: send less at a time, raise queue_capacity, or give it more "
-            "allocations (ElserModel.update()).",
+            "model definition truncated",
+            "definition.* not fully",
+            "is not fully defined",
+            "download task is",
+            "could not find trained model definition",
         ),
+    ),
+    (
+        NoCapacityError,
         (
-            r"model definition truncated|definition.* not fully|is not fully defined",
-            ModelNotReadyError,
-            "The model is still being downloaded: wait for it with ElserModel.wait_until_downloaded().",
+            "no ML nodes with sufficient capacity",
+            "no nodes? .*sufficient",
+            "insufficient (memory|processors|cap)",
+            "not enough (memory|processors|resources)",
+            "could not be allocated",
+            "could not start deployment because",
         ),
+    ),
+    (
+        DeploymentExistsError,
         (
-            r"no ML nodes with sufficient capacity|no nodes? .*sufficient|insufficient (memory|processors|cap)"
-            r"|not enough (memory|processors)|could not be allocated|Could not start deployment because",
-            NoCapacityError,
-            "No machine-learning node has room: ask for fewer allocations x threads, stop another "
-            "deployment, or add nodes; ElserModel.plan() tells beforehand what fits.",
+            "existing deployment with the same id",
+            "deployment.* already exist",
+            "already been started",
+            r"trained machine learning model \[.*\] already exists",
+            "model_alias already refers to",
+            "is the same as an (existing|another|current)",
+            "cannot be the same as an existing trained model",
         ),
+    ),
+    (
+        DeploymentInUseError,
         (
-            r"existing deployment with the same id|deployment.* already exist|already been started",
-            DeploymentExistsError,
-            "Choose another deployment_id, or change that one with ElserModel.update().",
+            "referenced by",
+            "is being used by",
+            "still (used|referenced)",
+            "currently deployed",
+            "has .*aliases? that",
         ),
+    ),
+    (
+        ModelNotFoundError,
         (
-            r"referenced by|is being used by|still (used|referenced)|currently deployed|has .*aliases? that",
-            DeploymentInUseError,
-            "Take what needs it away first, or pass force=True.",
+            "could not find trained model",
+            "no known (trained )?model",
+            "no trained model",
+            "no deployments? (found|with)",
+            "inference endpoint not found",
+            "deployment .* not found",
+            "could not find.*deployment",
+            "is not an inference service model",
+            "model_alias .* could not be found",
+            "model_alias .* does not refer to",
         ),
+    ),
+    (
+        ModelNotReadyError,
         (
-            r"could not find trained model|no known trained model|no known model|no trained model"
-            r"|no deployment with|inference endpoint not found|deployment .* not found"
-            r"|no deployments? (found|with)|could not find.*deployment",
-            ModelNotFoundError,
-            "A model, a deployment and an inference endpoint have ids of their own; "
-            "ElserModel.status() shows which there are.",
+            "not (currently )?deployed",
+            "no started deployment",
+            "must be deployed",
+            "not started",
+            "not allocated to any node",
+            "deployment is stop",
+            r"not in \[started\] state",
+            r"trained model \[.*\] is \[(stopp|fail)",
+            "not yet (deployed|allocated)",
         ),
+    ),
+    (
+        InferenceTimeoutError,
         (
-            r"not (currently )?deployed|no started deployment|must be deployed|not started"
-            r"|not allocated to any node|deployment is stop",
-            ModelNotReadyError,
-            "Start it with ElserModel.ensure().",
+            "waiting for inference",
+            "inference (process )?timed? ?out",
+            r"timeout \[.*\] waiting",
+            "timed out waiting for",
+            "timed out after .* waiting for",
         ),
-        (
-            r"waiting for inference|inference (process )?timed? ?out|timeout \[.*\] waiting"
-            r"|timed out waiting for",
-            InferenceTimeoutError,
-            "The deployment is behind, or the time-out too short for what waits in its queue.",
-        ),
-    )
+    ),
 )
+_BY_REASON: Final = tuple((re.compile("|".join(texts), re.IGNORECASE), error) for error, texts in _REASONS)
 
 _BY_TYPE: Final[Mapping[str, type[VectorfaceError]]] = {
     "index_not_found_exception": IndexNotFoundError,
@@ -99,8 +135,26 @@ _BY_TYPE: Final[Mapping[str, type[VectorfaceError]]] = {
 
 _ADVICE: Final[Mapping[type[VectorfaceError], str]] = {
     IndexNotFoundError: "If it was deleted meanwhile, create_index() makes it anew.",
-    AuthenticationError: "Check api_key= or basic_auth=; an API key may have expired or be another cluster's.",
+    AuthenticationError: "Check api_key= or basic_auth=; a key may have expired, or be another cluster's.",
     PermissionDeniedError: "Give the user or API key that privilege, or use another.",
+    InferenceQueueFullError: (
+        "The deployment takes no more for now: send less at a time, raise queue_capacity, or give it more "
+        "allocations (ElserModel.update())."
+    ),
+    ModelNotReadyError: ("Bring it up with ElserModel.ensure(), which waits for the download and the start."),
+    NoCapacityError: (
+        "No machine-learning node has room: ask for fewer allocations x threads, stop another deployment, "
+        "or add nodes; ElserModel.plan() tells beforehand what fits."
+    ),
+    DeploymentExistsError: "Choose another deployment_id, or change that one with ElserModel.update().",
+    DeploymentInUseError: "Take what needs it away first, or pass force=True.",
+    ModelNotFoundError: (
+        "A model, a deployment and an inference endpoint have ids of their own; ElserModel.status() shows "
+        "which there are."
+    ),
+    InferenceTimeoutError: (
+        "The deployment is behind, or the time-out too short for what waits in its queue."
+    ),
 }
 
 
@@ -112,13 +166,8 @@ def as_ours(error: Exception, doing: str) -> VectorfaceError:
         doing: What was being done and where, as in ``writing to index 'stories'``.
     """
     if isinstance(error, elasticsearch.ApiError):
-        headers = error.meta.headers if error.meta is not None else {}
-        return answered(
-            error.status_code,
-            error.body,
-            doing,
-            retry_after=parse_retry_after(headers.get("retry-after")) or None,
-        )
+        wait = parse_retry_after(error.meta.headers.get("retry-after"))
+        return answered(error.status_code, error.body, doing, retry_after=wait or None)
     return _unanswered(error, doing)
 
 
@@ -167,9 +216,9 @@ def answered(status: int, body: Any, doing: str, *, retry_after: float | None = 
         return refused(f"{said} {_ADVICE[refused]}")
     if kind == "index_not_found_exception":
         return IndexNotFoundError(f"{said} {_ADVICE[IndexNotFoundError]}")
-    for pattern, error, advice in _BY_REASON:
+    for pattern, error in _BY_REASON:
         if pattern.search(reason):
-            return _made(error, f"{said} {advice}", retry_after)
+            return _made(error, f"{said} {_ADVICE[error]}", retry_after)
     known = _BY_TYPE.get(kind)
     if known is None:
         known = TransientError if status in TRANSIENT_STATUSES and not _is_final(kind) else BackendError

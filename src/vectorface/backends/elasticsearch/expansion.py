@@ -1,0 +1,235 @@
+"""ELSER, Elastic's learned sparse encoder: texts are expanded into token weights by the server."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import warnings
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+
+from vectorface.backends.elasticsearch.layout import TEXT, TOKENS
+from vectorface.backends.elasticsearch.pace import Pace
+from vectorface.backends.elasticsearch.server import path_of
+from vectorface.backends.elasticsearch.strategies import (
+    Asked,
+    Pruning,
+    ServerEncoder,
+    TokenStrategy,
+    matching,
+    sparse_clause,
+    tokens_of,
+)
+from vectorface.errors import BackendError, ConfigurationError
+from vectorface.primitives import Query
+
+if TYPE_CHECKING:
+    from vectorface.backends.elasticsearch.searches import Searcher
+    from vectorface.backends.elasticsearch.server import Server
+    from vectorface.indexes import IndexSpec
+    from vectorface.ingest.writer import Limits
+
+Via: TypeAlias = Literal["model", "inference"]
+
+#: The id under which Elastic publishes ELSER v2.
+MODEL_ID: Final = ".elser_model_2"
+#: ELSER reads so many tokens of a text, two of them its frame (Elastic's guide, "ELSER", limitations).
+MAX_TOKENS: Final = 512
+#: Documents of a bulk request that are expanded on the way (Elastic's guide advises 50 for reindexing).
+_BATCH: Final = 50
+_WRITE_TIMEOUT: Final = 300.0
+_WORDS: Final = re.compile(r"\w+|[^\w\s]")
+
+
+class Elser(TokenStrategy):
+    """ELSER: texts and queries are expanded by a model that is deployed in the cluster.
+
+    Documents pass an ingest pipeline, which is made with the index and is its default, so that whoever
+    writes to the index gives its documents their tokens. :class:`ElserModel` deploys the model.
+
+    Args:
+        model_id: The model, or one of its deployments: what expands documents.
+        search_id: What expands queries; a deployment of its own keeps searches quick while documents are
+            loaded. The same as ``model_id`` if left out.
+        inference_id: An inference endpoint to use for both instead.
+        pipeline: Name of the ingest pipeline; made of the model's if left out. One that exists is taken as
+            it is if it does the same, and refused otherwise.
+        pruning: Leave frequent tokens of little weight out of queries; ``None`` for none.
+        tokens: Whether hits tell which tokens matched (``hit.tokens``).
+        write_timeout: Seconds to wait for a batch of documents to be expanded and written.
+
+    Raises:
+        ConfigurationError: ``inference_id`` beside a model, or a value of the wrong kind.
+
+    Example:
+        >>> Elser(search_id="elser-search").name
+        'elser'
+    """
+
+    name = "elser"
+
+    def __init__(
+        self,
+        model_id: str = MODEL_ID,
+        *,
+        search_id: str | None = None,
+        inference_id: str | None = None,
+        pipeline: str | None = None,
+        pruning: Pruning | None = None,
+        tokens: bool = False,
+        write_timeout: float = _WRITE_TIMEOUT,
+    ) -> None:
+        super().__init__(pruning=pruning, tokens=tokens)
+        if inference_id is not None and (model_id != MODEL_ID or search_id is not None):
+            raise ConfigurationError("Pass inference_id=, or model_id= and search_id=, not both.")
+        named: dict[str, object] = {"model_id": model_id, "search_id": search_id, "pipeline": pipeline}
+        for option, value in named.items():
+            if value is not None and (not isinstance(value, str) or not value):
+                raise ConfigurationError(f"{option}={value!r:.80} must be text that is not empty.")
+        self.model_id = inference_id or model_id
+        self.search_id = inference_id or search_id or model_id
+        self.is_endpoint = inference_id is not None
+        self.pipeline = pipeline or f"vectorface-elser-{_slug(self.model_id)}"
+        self._write_timeout = float(write_timeout)
+        self._encoder = ElserEncoder(self.model_id)
+
+    @property
+    def encoder(self) -> ElserEncoder:
+        """Nothing on this side: the server reads the texts."""
+        return self._encoder
+
+    def properties(self, spec: IndexSpec) -> dict[str, Any]:
+        """Return the tokens' field, and the one in which the pipeline notes the model."""
+        noted = {"type": "keyword", "index": False, "doc_values": False}
+        return {**super().properties(spec), "model_id": noted}
+
+    def settings(self) -> dict[str, Any]:
+        """Return the default pipeline."""
+        return {"index.default_pipeline": self.pipeline}
+
+    def prepare(self, server: Server) -> None:
+        """Make the ingest pipeline, if it is not there.
+
+        Raises:
+            ConfigurationError: There is one of this name that does something else.
+        """
+        doing = f"looking up pipeline {self.pipeline!r}"
+        path = path_of("_ingest", "pipeline", self.pipeline)
+        try:
+            found = server.request("GET", path, doing=doing).get(self.pipeline)
+        except BackendError as error:
+            if "HTTP 404" not in str(error):
+                raise
+            found = None
+        if found is None:
+            body = {"description": "Token weights for vectorface", "processors": [self.processor]}
+            server.request("PUT", path, body=body, doing=f"making pipeline {self.pipeline!r}")
+        elif not any(_expands(processor, self.model_id) for processor in found.get("processors", ())):
+            raise ConfigurationError(
+                f"The ingest pipeline {self.pipeline!r} does not expand {TEXT!r} into {TOKENS!r} by "
+                f"{self.model_id!r}; choose another name with pipeline=, or delete it."
+            )
+
+    @property
+    def processor(self) -> dict[str, Any]:
+        """The ingest processor that gives a document its tokens."""
+        fields = [{"input_field": TEXT, "output_field": TOKENS}]
+        return {"inference": {"model_id": self.model_id, "input_output": fields}}
+
+    def body(self, query: Query, asked: Asked, searcher: Searcher) -> dict[str, Any]:
+        """Return a query that the server expands, or one of token weights if it was expanded before."""
+        weights = tokens_of(query.vector)
+        if weights is not None:
+            return matching(sparse_clause(weights, self.pruning, modern=searcher.is_modern), asked)
+        pruning = {"pruning_config": asdict(self.pruning)} if self.pruning else {}
+        if not searcher.is_modern:
+            expansion = {"model_id": self.search_id, "model_text": query.text, **pruning}
+            return matching({"text_expansion": {TOKENS: expansion}}, asked)
+        clause = {"field": TOKENS, "inference_id": self.search_id, "query": query.text}
+        return matching({"sparse_vector": {**clause, "prune": bool(pruning), **pruning}}, asked)
+
+    def search(self, searcher: Searcher, queries: Sequence[Query], asked: Asked) -> Any:
+        """Return what the queries expand to; to tell the tokens, they are expanded first."""
+        if self.tokens:
+            queries = self.with_vectors(searcher.server, queries)
+        return super().search(searcher, queries, asked)
+
+    def with_vectors(self, server: Server, queries: Sequence[Query]) -> Sequence[Query]:
+        """Return the queries with the token weights that the model gives them."""
+        texts = [query.text for query in queries if query.vector is None and query.text is not None]
+        weights = iter(self.expanded(server, texts))
+        return [
+            query if query.vector is not None else replace(query, vector=next(weights)) for query in queries
+        ]
+
+    def expanded(self, server: Server, texts: Sequence[str]) -> list[dict[str, float]]:
+        """Return the token weights of texts."""
+        if not texts:
+            return []
+        doing = f"expanding queries by {self.search_id!r}"
+        if self.is_endpoint:
+            path = path_of("_inference", "sparse_embedding", self.search_id)
+            answer = server.request("POST", path, body={"input": list(texts)}, doing=doing)
+            return [one["embedding"] for one in answer["sparse_embedding"]]
+        path = path_of("_ml", "trained_models", self.search_id, "_infer")
+        body = {"docs": [{"text_field": text} for text in texts]}
+        answer = server.request("POST", path, body=body, doing=doing)
+        return [one["predicted_value"] for one in answer["inference_results"]]
+
+    # -- loading ------------------------------------------------------------------------------------------
+
+    def limits(self, limits: Limits) -> Limits:
+        """Return small batches: each document of a request has to be expanded before it is answered."""
+        return replace(limits, batch_documents=_BATCH)
+
+    def pace(self) -> Pace:
+        """Return what slows writes down to what the deployment can take."""
+        return Pace()
+
+    @property
+    def write_timeout(self) -> float:
+        """Seconds to wait for a batch to be expanded and written."""
+        return self._write_timeout
+
+
+class ElserEncoder(ServerEncoder):
+    """Leaves texts to ELSER; says so if one is longer than it reads."""
+
+    def __init__(self, model_id: str) -> None:
+        super().__init__(Elser.name, "sparse", model_id)
+
+    def encode_documents(self, texts: Sequence[str]) -> Sequence[None]:
+        """Return nothing for each text: the server reads it.
+
+        Warns:
+            UserWarning: A text is longer than what ELSER reads.
+        """
+        longest = max((len(_WORDS.findall(text)) for text in texts), default=0)
+        if longest > MAX_TOKENS - 2:
+            warnings.warn(
+                f"A text has at least {longest} tokens, and ELSER reads {MAX_TOKENS} of a text: what comes "
+                "after them is stored, but not searched. Cut it into chunks with preprocess().",
+                stacklevel=2,
+            )
+        return [None] * len(texts)
+
+
+def _expands(processor: dict[str, Any], model_id: str) -> bool:
+    """Tell whether an ingest processor turns text into tokens by that model."""
+    inference = processor.get("inference", {})
+    fields = inference.get("input_output") or []
+    pairs = fields if isinstance(fields, list) else [fields]
+    ours = {"input_field": TEXT, "output_field": TOKENS}
+    return inference.get("model_id") == model_id and ours in pairs
+
+
+def _slug(model_id: str) -> str:
+    """Return a model's id as part of a name.
+
+    Example:
+        >>> _slug(".elser_model_2")
+        'elser_model_2'
+    """
+    slug = re.sub(r"[^a-z0-9_-]+", "-", model_id.lower()).strip("-")
+    return slug or hashlib.sha256(model_id.encode()).hexdigest()[:16]

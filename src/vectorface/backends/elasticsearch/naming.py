@@ -1,0 +1,28 @@
+"""The strategies that a URL can name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from vectorface.backends.elasticsearch.expansion import Elser
+from vectorface.backends.elasticsearch.hybrid import Hybrid
+from vectorface.backends.elasticsearch.strategies import BM25, Dense, Strategy
+from vectorface.encoding import EmbeddingsLike
+
+_STRATEGIES: Final[Mapping[str, Callable[[EmbeddingsLike], Strategy]]] = {
+    "dense": Dense,
+    "elser": lambda _: Elser(),
+    "bm25": lambda _: BM25(),
+    "hybrid": lambda embeddings: Hybrid(Dense(embeddings), BM25()),
+}
+
+
+def named_strategy(name: str, embeddings: EmbeddingsLike) -> Strategy:
+    """Return the strategy of a URL ``elasticsearch+NAME://…``; only such URLs get here as are registered.
+
+    Example:
+        >>> named_strategy("hybrid", None).name
+        'hybrid(dense+bm25)'
+    """
+    return _STRATEGIES[name](embeddings)
