@@ -12,6 +12,7 @@ from tests.chroma_server import ChromaServer
 from tests.elastic.gateway import Gateway
 from tests.elastic.node import missing_tools
 from tests.elastic.shared import shared_node
+from tests.elasticsearch.stores import Stores
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -58,9 +59,23 @@ def elasticsearch_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]
 def elser_gateway(elasticsearch_url: str) -> Iterator[Gateway]:
     """A gateway in front of the node, with ELSER deployed."""
     with Gateway(elasticsearch_url, download_seconds=0, start_seconds=0) as gateway:
-        for method, path, body in (
-            ("PUT", "/_ml/trained_models/.elser_model_2", {"input": {"field_names": ["text_field"]}}),
-            ("POST", "/_ml/trained_models/.elser_model_2/deployment/_start?number_of_allocations=4&wait_for=started", None),
-        ):
-            gateway.request(method, path, body)
+        model = "/_ml/trained_models/.elser_model_2"
+        gateway.request("PUT", model, {"input": {"field_names": ["text_field"]}})
+        gateway.request("POST", f"{model}/deployment/_start?number_of_allocations=4&wait_for=started")
         yield gateway
+
+
+@pytest.fixture
+def stores(elasticsearch_url: str) -> Iterator[Stores]:
+    """Open Elasticsearch stores on indexes of this test."""
+    opener = Stores(elasticsearch_url)
+    yield opener
+    opener.close()
+
+
+@pytest.fixture
+def elser_stores(elser_gateway: Gateway) -> Iterator[Stores]:
+    """The same behind a gateway with ELSER deployed."""
+    opener = Stores(elser_gateway.url)
+    yield opener
+    opener.close()

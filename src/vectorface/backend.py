@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Self
 
+from vectorface.errors import UnsupportedError
 from vectorface.filters import Filter
 from vectorface.indexes import IndexSpec
 from vectorface.ingest.writer import Limits, Mode
@@ -85,6 +86,13 @@ class Backend(ABC):
     @abstractmethod
     def _select(self, filter_: Filter, contains: str | None) -> Selection:
         """Translate what can be translated; leave the rest to be verified."""
+
+    def _narrowed(self, selection: Selection, native: Any) -> Selection:
+        """Add a clause in the store's own query language."""
+        del selection, native
+        raise UnsupportedError(
+            f"native=: {type(self).__name__} takes no clauses of its own; say it with filter= and contains=."
+        )
 
     @abstractmethod
     def _read(self, ids: Sequence[str], fields: Fields) -> Iterable[Stored]:

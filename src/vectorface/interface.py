@@ -34,7 +34,7 @@ from vectorface.errors import (
     InvalidQueryError,
     NotConnectedError,
 )
-from vectorface.filters import constant, parse
+from vectorface.filters import Filter, constant, parse
 from vectorface.indexes import (
     ConnectionSettings,
     IndexSpec,
@@ -529,6 +529,7 @@ class VectorDBInterface(Backend):
         *,
         filter: Mapping[str, Any] | None = None,
         contains: str | None = None,
+        native: Any = None,
         include_vectors: bool = False,
         batch_size: int = 1_000,
     ) -> Iterator[Record]:
@@ -537,14 +538,19 @@ class VectorDBInterface(Backend):
         Args:
             filter: Which; ``None`` for all.
             contains: Text they must contain, case-sensitive.
+            native: A clause in the store's own query language; see :meth:`query`.
             include_vectors: Whether to bring the vectors.
             batch_size: How many to fetch at a time.
         """
         self._ready()
         positive("batch_size", batch_size)
-        selection = self._select(parse(filter), checked_contains(contains))
+        selection = self._selected(parse(filter), checked_contains(contains), native)
         fields = _fields(include_vectors=include_vectors)
         return (_record(stored) for stored in self._scanned(selection, fields, batch_size))
+
+    def _selected(self, filter_: Filter, contains: str | None, native: Any) -> Selection:
+        selection = self._select(filter_, contains)
+        return selection if native is None else self._narrowed(selection, native)
 
     def _scanned(self, selection: Selection, fields: Fields, batch_size: int = 1_000) -> Iterator[Stored]:
         wanted = {*fields, *selection.needed}
@@ -552,10 +558,16 @@ class VectorDBInterface(Backend):
             yield from (stored for stored in batch if selection.accepts(stored))
 
     @final
-    def count(self, filter: Mapping[str, Any] | None = None, *, contains: str | None = None) -> int:
-        """Return how many documents there are, or match."""
+    def count(
+        self,
+        filter: Mapping[str, Any] | None = None,
+        *,
+        contains: str | None = None,
+        native: Any = None,
+    ) -> int:
+        """Return how many documents there are, or match; for the arguments see :meth:`query`."""
         self._ready()
-        selection = self._select(parse(filter), checked_contains(contains))
+        selection = self._selected(parse(filter), checked_contains(contains), native)
         if selection.exact:
             return self._count(selection.native)
         return sum(1 for _ in self._scanned(selection, ()))
@@ -637,6 +649,7 @@ class VectorDBInterface(Backend):
         k: int = 4,
         filter: Mapping[str, Any] | None = None,
         contains: str | None = None,
+        native: Any = None,
         search_type: SearchType = "similarity",
         fetch_k: int = 20,
         lambda_mult: float = 0.5,
@@ -650,6 +663,8 @@ class VectorDBInterface(Backend):
             k: At most how many; more than the index holds is fine.
             filter: Which documents may be found; applied before the cut to ``k``. See ``vectorface.filters``.
             contains: Text they must contain, case-sensitive.
+            native: A clause in the store's own query language that they must match, too: on Elasticsearch
+                any query clause. It does not carry over to other backends.
             search_type: ``"similarity"``, or ``"mmr"`` for hits that differ from each other.
             fetch_k: How many candidates mmr chooses from; at least ``k``.
             lambda_mult: For mmr, from 0 (diverse) to 1 (near).
@@ -661,11 +676,13 @@ class VectorDBInterface(Backend):
         Raises:
             InvalidQueryError: Neither or both of ``text`` and ``vector``, or a wrong option.
             InvalidFilterError: The filter is wrong, with the path to the fault.
+            UnsupportedError: The backend takes no ``native`` clause.
         """
         search = checked_search(
             k=k,
             filter=filter,
             contains=contains,
+            native=native,
             search_type=search_type,
             fetch_k=fetch_k,
             lambda_mult=lambda_mult,
@@ -681,6 +698,7 @@ class VectorDBInterface(Backend):
         k: int = 4,
         filter: Mapping[str, Any] | None = None,
         contains: str | None = None,
+        native: Any = None,
         search_type: SearchType = "similarity",
         fetch_k: int = 20,
         lambda_mult: float = 0.5,
@@ -695,6 +713,7 @@ class VectorDBInterface(Backend):
             k=k,
             filter=filter,
             contains=contains,
+            native=native,
             search_type=search_type,
             fetch_k=fetch_k,
             lambda_mult=lambda_mult,
@@ -729,7 +748,7 @@ class VectorDBInterface(Backend):
     def _searched(self, search: Search, queries: Sequence[Query]) -> list[list[Hit]]:
         if not queries:
             return []
-        selection = self._select(search.filter, search.contains)
+        selection = self._selected(search.filter, search.contains, search.native)
         fields = _fields(include_vectors=search.search_type == "mmr")
         if search.search_type == "mmr" and any(query.vector is None for query in queries):
             queries = self._with_vectors(queries)

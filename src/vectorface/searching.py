@@ -31,6 +31,7 @@ class Search:
     k: int = 4
     filter: Filter
     contains: str | None = None
+    native: Any = None
     search_type: SearchType = "similarity"
     fetch_k: int = 20
     lambda_mult: float = 0.5
@@ -47,6 +48,7 @@ def checked_search(
     k: int,
     filter: Mapping[str, Any] | None,
     contains: str | None,
+    native: Any,
     search_type: SearchType,
     fetch_k: int,
     lambda_mult: float,
@@ -66,6 +68,7 @@ def checked_search(
         k=positive("k", k),
         filter=parse(filter),
         contains=checked_contains(contains),
+        native=native,
         search_type=search_type,
         fetch_k=positive("fetch_k", fetch_k),
         lambda_mult=float(lambda_mult),

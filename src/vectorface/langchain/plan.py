@@ -20,6 +20,7 @@ DEFAULT_K: Final = 4
 OPTIONS: Final = (
     "filter",
     "contains",
+    "native",
     "fetch_k",
     "lambda_mult",
     "min_score",

@@ -29,6 +29,8 @@ class VectorfaceVectorStore(StoreSearches):
         Which documents may be found, in the filter language of ``vectorface.filters``.
     ``contains``
         Text they must contain, case-sensitive.
+    ``native``
+        A clause in the store's own query language, where it takes one.
     ``fetch_k``, ``lambda_mult``
         For mmr: how many candidates to choose from (20), and from 0 (diverse) to 1 (near) (0.5).
     ``min_score``

@@ -60,8 +60,8 @@ def check_name(name: str, value: object) -> None:
 def _check_shape(name: str, shape: str, value: str) -> None:
     if not _ID.fullmatch(shape) or len(value) > _LONGEST_ID:
         raise ConfigurationError(
-            f"{name}={value!r:.80} must be at most {_LONGEST_ID} lower-case letters, digits, '_', '-', '.', and "
-            "begin and end with a letter or digit."
+            f"{name}={value!r:.80} must be at most {_LONGEST_ID} lower-case letters, digits, '_', '-', '.', "
+            "and begin and end with a letter or digit."
         )
 
 
@@ -76,8 +76,8 @@ def check_alias(alias: object, model_id: str) -> None:
         raise ConfigurationError(f"alias={alias!r} is the model's own id; choose another name.")
     if not _ALIAS.fullmatch(str(alias)):
         raise ConfigurationError(
-            f"alias={alias!r:.80} must be lower-case letters, digits, '_', '-', '.', begin with a letter or digit "
-            "and end with a letter (Elasticsearch keeps names that end in digits for model ids)."
+            f"alias={alias!r:.80} must be lower-case letters, digits, '_', '-', '.', begin with a letter or "
+            "digit and end with a letter (Elasticsearch keeps names that end in digits for model ids)."
         )
 
 

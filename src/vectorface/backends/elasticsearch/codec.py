@@ -3,31 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
-from vectorface.backends.elasticsearch.layout import METADATA, OURS, PLAIN, TEXT, TOKENS, VECTOR, Layout
+from vectorface.backends.elasticsearch.layout import METADATA, OURS, PLAIN, TOKENS, VECTOR, Layout
 from vectorface.backends.elasticsearch.terms import terms_of
+from vectorface.errors import InvalidDocumentError
 from vectorface.metadata import from_json, to_json
 from vectorface.primitives import Entry, Fields, Stored
 from vectorface.records import Vector, Vectors
 
+#: What is no metadata where metadata lies beside it; the pipeline of ELSER notes its model there.
+_BESIDE: Final = (VECTOR, TOKENS, "model_id")
+
+
+# -- to Elasticsearch -------------------------------------------------------------------------------------
+
 
 def source_of(entry: Entry, layout: Layout) -> dict[str, Any]:
-    """Return the document that stands for an entry."""
-    source: dict[str, Any] = {
-        TEXT: entry.text,
-        METADATA: to_json(entry.metadata),
-        **vector_fields(entry.vector),
-    }
+    """Return the document that stands for an entry.
+
+    Raises:
+        InvalidDocumentError: Metadata lies beside the text there, and has a key that is taken.
+    """
+    source: dict[str, Any] = {layout.text: entry.text, **vector_fields(entry.vector)}
+    metadata = to_json(entry.metadata)
+    if layout.flat:
+        taken = sorted(metadata.keys() & {layout.text, *_BESIDE})
+        if taken:
+            raise InvalidDocumentError(
+                f"the document {entry.id[:80]!r}: metadata[{taken[0]!r}] would overwrite the field of that "
+                f"name, because this index keeps metadata beside the text; rename the key."
+            )
+        return {**metadata, **source}
+    source[METADATA] = metadata
     if layout.ours:
         source[OURS] = {"terms": terms_of(entry.metadata), "stamp": entry.stamp}
     if layout.plain:
-        source[PLAIN] = {
-            name: _simple(value) for name, value in entry.metadata.items() if name in layout.plain
-        }
+        plain = layout.plain
+        source[PLAIN] = {name: _simple(value) for name, value in entry.metadata.items() if name in plain}
     return source
 
 
@@ -51,29 +68,77 @@ def _simple(value: Any) -> Any:
     return to_json(value)
 
 
-def source_filter(fields: Fields, layout: Layout) -> list[str]:
+# -- from Elasticsearch -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """Which fields of a document an answer is to hold.
+
+    Attributes:
+        includes: Their names; ``*`` stands for all.
+        excludes: Names of those that are left out all the same.
+    """
+
+    includes: tuple[str, ...]
+    excludes: tuple[str, ...] = ()
+
+    def with_field(self, field: str) -> Shown:
+        """Return it with one more field."""
+        if "*" in self.includes:
+            return replace(self, excludes=tuple(name for name in self.excludes if name != field))
+        return self if field in self.includes else replace(self, includes=(*self.includes, field))
+
+    def __contains__(self, field: str) -> bool:
+        return (field in self.includes or "*" in self.includes) and field not in self.excludes
+
+    @property
+    def body(self) -> Any:
+        """It as a search has it; nothing has a word of its own."""
+        if not self.includes:
+            return False
+        if not self.excludes:
+            return list(self.includes)
+        return {"includes": list(self.includes), "excludes": list(self.excludes)}
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """It as query parameters."""
+        if not self.includes:
+            return {"_source": False}
+        excludes = {"_source_excludes": list(self.excludes)} if self.excludes else {}
+        return {"_source_includes": list(self.includes), **excludes}
+
+
+def shown(fields: Fields, layout: Layout) -> Shown:
     """Return which parts of a document a read is to bring: those, and always the stamp."""
-    wanted = [TEXT] if "text" in fields else []
+    if layout.flat and "metadata" in fields:
+        return Shown(("*",), () if "vector" in fields else (VECTOR, TOKENS))
+    wanted = [layout.text] if "text" in fields else []
     wanted += [METADATA] if "metadata" in fields else []
     wanted += [VECTOR, TOKENS] if "vector" in fields else []
-    return [*wanted, layout.stamp] if layout.stamp else wanted
+    return Shown((*wanted, layout.stamp) if layout.stamp else tuple(wanted))
 
 
-def stored_of(
-    hit: Mapping[str, Any], *, score: float = 0.0, tokens: Mapping[str, float] | None = None
-) -> Stored:
+def stored_of(hit: Mapping[str, Any], layout: Layout, *, score: float = 0.0) -> Stored:
     """Return a document as it was found."""
     source = hit.get("_source") or {}
     return Stored(
         id=hit["_id"],
-        text=source.get(TEXT) or "",
-        metadata=from_json(source.get(METADATA) or {}),
+        text=source.get(layout.text) or "",
+        metadata=from_json(_metadata(source, layout)),
         vector=vector_of(source),
-        stamp=(source.get(OURS) or {}).get("stamp"),
+        stamp=(source.get(OURS) or {}).get("stamp") if layout.ours else None,
         version=(hit["_seq_no"], hit["_primary_term"]) if "_seq_no" in hit else None,
         score=score,
-        tokens=tokens,
     )
+
+
+def _metadata(source: Mapping[str, Any], layout: Layout) -> dict[str, Any]:
+    if layout.flat:
+        return {name: value for name, value in source.items() if name not in {layout.text, *_BESIDE}}
+    metadata: dict[str, Any] = source.get(METADATA) or {}
+    return metadata
 
 
 def vector_of(source: Mapping[str, Any]) -> Vector | None:

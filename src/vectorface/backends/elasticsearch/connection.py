@@ -36,6 +36,7 @@ class ElasticsearchSettings(ConnectionSettings):
     shards: int | None = None
     replicas: int | None = None
     fields: Mapping[str, Any] = field(default_factory=dict)
+    text_field: str = "text"
     refresh: bool = True
 
     def same_place(self, other: ConnectionSettings) -> bool:
@@ -44,7 +45,7 @@ class ElasticsearchSettings(ConnectionSettings):
             return False
         own = {
             name: getattr(self, name)
-            for name in ("index", "metric", "create", "shards", "replicas", "fields", "refresh")
+            for name in ("index", "metric", "create", "shards", "replicas", "fields", "text_field", "refresh")
         }
         return replace(other, **own) == self
 
@@ -151,8 +152,9 @@ def _check_where(settings: ElasticsearchSettings, given: Sequence[str]) -> None:
         raise ConfigurationError(
             "Say where Elasticsearch is: url='http://localhost:9200', cloud_id=, or client=."
         )
-    urls = (settings.url,) if isinstance(settings.url, str) else settings.url or ()
-    for url in urls:
+    for url in (
+        () if settings.url is None else (settings.url,) if isinstance(settings.url, str) else settings.url
+    ):
         _check_url(url)
 
 

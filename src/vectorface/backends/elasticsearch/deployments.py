@@ -193,7 +193,7 @@ class TrainedModel:
         id: Its id.
         kind: ``pytorch``, ``tree_ensemble``, ``lang_ident`` …
         task: What it is for, as in ``text_expansion``.
-        downloaded: Whether all of it is there.
+        downloaded: Whether all of it is there; ``None`` in a list of models, where Elasticsearch does not tell.
         size: Bytes of its definition, where known.
         description: What its maker says.
         aliases: Other names for it.
@@ -203,7 +203,7 @@ class TrainedModel:
     id: str
     kind: str
     task: str | None
-    downloaded: bool
+    downloaded: bool | None
     size: int | None
     description: str | None
     aliases: tuple[str, ...]
@@ -249,14 +249,13 @@ class ModelStatus:
 
 
 def model_of(config: Mapping[str, Any]) -> TrainedModel:
-    """Return a model as ``GET _ml/trained_models?include=definition_status`` describes it."""
+    """Return a model as ``GET _ml/trained_models`` describes it."""
     package = config.get("model_package") or {}
     return TrainedModel(
         id=config["model_id"],
         kind=config.get("model_type", "pytorch"),
         task=next(iter(config.get("inference_config") or {}), None),
-        # only models that come in parts have a definition status; others are whole or not there
-        downloaded=config.get("fully_defined", config.get("model_type") != "pytorch"),
+        downloaded=config.get("fully_defined"),
         size=package.get("size") or config.get("model_size_bytes") or None,
         description=config.get("description"),
         aliases=tuple((config.get("metadata") or {}).get("model_aliases") or ()),
@@ -307,8 +306,6 @@ def _node_of(told: Mapping[str, Any]) -> NodeDeployment:
     nodes: Mapping[str, Any] = told.get("node") or {}
     node_id = next(iter(nodes), "")
     routing = told.get("routing_state") or {}
-        "average_inference_time_ms_excluding_cache_hits", told.get("average_inference_time_ms")
-    )
     return NodeDeployment(
         id=node_id,
         name=nodes.get(node_id, {}).get("name", node_id),

@@ -111,7 +111,7 @@ class Hybrid(Strategy):
         pages = iter(searcher.pages(bodies, asked))
         found = []
         for part, own in pairs:
-            ranked = [part.ranked(query, next(pages), searcher.metric) for query in own]
+            ranked = [part.ranked(query, next(pages), searcher) for query in own]
             found.append(part.completed(ranked, searcher, own, asked))
         return found
 

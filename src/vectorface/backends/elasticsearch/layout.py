@@ -33,6 +33,9 @@ _METRICS: Final[Mapping[str, Metric]] = {
     "dot_product": "dot",
 }
 
+#: Kinds of index that keep vectors with full precision.
+_EXACT_TYPES: Final = frozenset({"flat", "hnsw"})
+
 #: Field types whose values Elasticsearch can leave out where they do not fit.
 _LENIENT: Final = frozenset(
     {
@@ -61,7 +64,9 @@ class Layout:
         info: The index as the library describes it; its count is not filled in.
         ours: Whether we made it, so that it has terms to filter by, a stamp, and text as a keyword.
         plain: Names of the plain fields that metadata is copied to.
-        mapping: Its mapped fields.
+        is_quantized: Whether vectors are compared with reduced precision, unless looked at again.
+        text: The field of the content.
+        flat: Whether metadata lies beside the text, instead of in an object of its own.
     """
 
     index: str
@@ -69,7 +74,9 @@ class Layout:
     info: IndexInfo
     ours: bool
     plain: frozenset[str]
-    mapping: Mapping[str, Any]
+    is_quantized: bool
+    text: str = TEXT
+    flat: bool = False
 
     @property
     def terms(self) -> str | None:
@@ -101,37 +108,42 @@ def concrete(name: str, generation: int = 1) -> str:
     return f"{name}-{generation:06}"
 
 
-def read(name: str, index: str, described: Mapping[str, Any]) -> Layout:
+def read(name: str, index: str, described: Mapping[str, Any], *, text_field: str = TEXT) -> Layout:
     """Return the layout of an index as ``GET /name`` describes it.
 
+    An index that something else made is taken as it is: metadata is its object ``metadata``, as
+    langchain-elasticsearch keeps it, else all that lies beside text and vectors.
+
     Raises:
-        ConfigurationError: It has no field ``text``, so it is not an index of documents.
+        ConfigurationError: It has no field of that name, so it is not an index of documents.
     """
     mappings = described.get("mappings", {})
     properties = mappings.get("properties", {})
     fingerprint = mappings.get("_meta", {}).get(OURS)
     vector = properties.get(VECTOR, {})
-    if fingerprint is None and properties and TEXT not in properties:
+    ours = fingerprint is not None
+    text = TEXT if ours else text_field
+    if properties and text not in properties:
         raise ConfigurationError(
-            f"The index {name!r} is not laid out as documents: it has no field {TEXT!r} (it has "
-            f"{', '.join(sorted(properties)[:10])}). Make an index of your own and reindex() into it."
+            f"The index {name!r} has no field {text!r} (it has {', '.join(sorted(properties)[:10])}); say "
+            "which one holds the content with text_field=."
         )
-    metric = _METRICS.get(vector.get("similarity", ""), (fingerprint or {}).get("metric", "cosine"))
-    if vector.get("type") == "dense_vector" and "similarity" not in vector:
-        metric = "cosine"
+    said = fingerprint or {}
     return Layout(
         index=index,
         aliased=name != index,
-        ours=fingerprint is not None,
+        ours=ours,
         info=IndexInfo(
             name=name,
-            metric=metric,
-            dimension=vector.get("dims", (fingerprint or {}).get("dimension")),
+            metric=_METRICS.get(vector.get("similarity", ""), said.get("metric", "cosine")),
+            dimension=vector.get("dims", said.get("dimension")),
             count=0,
             fingerprint=fingerprint,
         ),
-        plain=frozenset(properties.get(PLAIN, {}).get("properties", {})) if fingerprint else frozenset(),
-        mapping=properties,
+        plain=frozenset(properties.get(PLAIN, {}).get("properties", {})) if ours else frozenset(),
+        is_quantized=vector.get("index_options", {}).get("type", "flat") not in _EXACT_TYPES,
+        text=text,
+        flat=not ours and "properties" not in properties.get(METADATA, {}) and bool(properties),
     )
 
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from typing import Any, Final, Protocol, TypeAlias
 
 import numpy as np
 
-from vectorface.backends.elasticsearch.codec import stored_of
+from vectorface.backends.elasticsearch.codec import Shown, stored_of
 from vectorface.backends.elasticsearch.filters import Clause
-from vectorface.backends.elasticsearch.layout import VECTOR
+from vectorface.backends.elasticsearch.layout import VECTOR, Layout
 from vectorface.backends.elasticsearch.server import Server, line_of
 from vectorface.backends.elasticsearch.strategies import WINDOW, Asked, Strategy
 from vectorface.backends.elasticsearch.translation import answered
@@ -45,17 +44,17 @@ class Searcher:
     Args:
         request: Sends a request to the index.
         server: Sends requests that name no index.
-        index: Its name.
+        layout: Where it keeps what.
         strategy: How it is searched.
         metric: How it compares vectors.
     """
 
     def __init__(
-        self, request: Request, server: Server, index: str, strategy: Strategy, metric: Metric
+        self, request: Request, server: Server, layout: Layout, strategy: Strategy, metric: Metric
     ) -> None:
         self._request = request
         self._server = server
-        self._index = index
+        self.layout = layout
         self._strategy = strategy
         self._metric = metric
 
@@ -67,6 +66,11 @@ class Searcher:
     def is_modern(self) -> bool:
         """Whether the server knows the query ``sparse_vector``, which came with 8.15."""
         return self._server.version >= (8, 15, 0)
+
+    @property
+    def can_rescore(self) -> bool:
+        """Whether the server can look again at quantized vectors, which came with 8.18."""
+        return self._server.version >= (8, 18, 0)
 
     @property
     def server(self) -> Server:
@@ -82,8 +86,9 @@ class Searcher:
 
     def pages(self, bodies: Sequence[Mapping[str, Any]], asked: Asked) -> list[Hits]:
         """Answer several searches in one request, each with at most a page of hits."""
-        shown = {"size": min(asked.limit, WINDOW), "track_total_hits": False, "_source": _shown(asked.source)}
-        full = [{**body, **shown} for body in bodies]
+        size = min(asked.limit, WINDOW)
+        same = {"size": size, "track_total_hits": False, "_source": asked.shown.body}
+        full = [{**body, **same} for body in bodies]
         if len(full) == 1:
             [body] = full
             answer = self._request("POST", "_search", body=body, params=_WHOLE, doing="searching")
@@ -94,7 +99,7 @@ class Searcher:
 
     def _hits_of(self, response: Mapping[str, Any]) -> Hits:
         if "error" in response:
-            raise answered(response["status"], response, f"searching index {self._index!r}")
+            raise answered(response["status"], response, f"searching index {self.layout.info.name!r}")
         return _hits(response)
 
     # -- more than a page ---------------------------------------------------------------------------------
@@ -103,24 +108,29 @@ class Searcher:
         """Answer a search with more hits than a page holds, page by page."""
         found: list[Mapping[str, Any]] = []
         sort = [{"_score": "desc"}, {"_shard_doc": "asc"}]
-        for page in self._paged({**body, "sort": sort, "_source": _shown(asked.source)}, WINDOW):
+        for page in self._paged({**body, "sort": sort, "_source": asked.shown.body}, WINDOW):
             found += page
             if len(found) >= asked.limit:
                 break
         return found[: asked.limit]
 
-    def scan(
-        self, native: Sequence[Clause] | None, source: Collection[str], batch_size: int
-    ) -> Iterator[Hits]:
-        """Yield all documents that pass, as they are now, in batches."""
-        query = {"bool": {"filter": list(native)}} if native else {"match_all": {}}
+    def scan(self, native: Sequence[Clause] | None, shown: Shown, batch_size: int) -> Iterator[Hits]:
+        """Yield all documents that pass, as they are now, in batches.
+
+        What fits one batch comes in one request; only for more is the state of the index held on to.
+        """
+        size = min(batch_size, WINDOW)
         body = {
-            "query": query,
-            "sort": ["_shard_doc"],
-            "_source": _shown(source),
+            "query": {"bool": {"filter": list(native)}} if native else {"match_all": {}},
+            "_source": shown.body,
             "seq_no_primary_term": True,
         }
-        yield from self._paged(body, min(batch_size, WINDOW))
+        page = {"size": size, "sort": ["_doc"], "track_total_hits": False}
+        first = self._request("POST", "_search", body={**body, **page}, params=_WHOLE, doing="reading")
+        if len(_hits(first)) == size:
+            yield from self._paged({**body, "sort": ["_shard_doc"]}, size)
+        elif _hits(first):
+            yield _hits(first)
 
     def _paged(self, body: Mapping[str, Any], size: int) -> Iterator[Hits]:
         with self._point_in_time() as pit:
@@ -128,7 +138,11 @@ class Searcher:
             while True:
                 full["pit"] = {"id": pit[-1], "keep_alive": _KEEP_ALIVE}
                 answer = self._server.request(
-                    "POST", "/_search", body=full, params=_WHOLE, doing=f"reading index {self._index!r}"
+                    "POST",
+                    "/_search",
+                    body=full,
+                    params=_WHOLE,
+                    doing=f"reading index {self.layout.info.name!r}",
                 )
                 pit.append(answer.get("pit_id", pit[-1]))
                 hits = _hits(answer)
@@ -160,15 +174,15 @@ class Searcher:
     def exact(self, queries: Sequence[Query], asked: Asked) -> list[list[Stored]]:
         """Compare dense queries with every document that passes: for what kNN cannot promise."""
         best = [_Best(asked.limit) for _ in queries]
-        for page in self.scan(asked.native, {*asked.source, VECTOR}, _EXACT_BATCH):
+        for page in self.scan(asked.native, asked.shown.with_field(VECTOR), _EXACT_BATCH):
             hits = [hit for hit in page if hit["_source"].get(VECTOR)]
             if hits:
                 matrix = np.array([hit["_source"][VECTOR] for hit in hits], dtype=np.float64)
                 for heap, query in zip(best, queries, strict=True):
                     heap.add(hits, exact_scores(matrix, np.asarray(query.vector), self._metric))
-        keep = VECTOR in asked.source
-        ranked = [[stored_of(hit, score=score) for score, hit in heap.best_first()] for heap in best]
-        return ranked if keep else [[replace(stored, vector=None) for stored in one] for one in ranked]
+        return [
+            [stored_of(hit, self.layout, score=score) for score, hit in heap.best_first()] for heap in best
+        ]
 
 
 class _Best:
@@ -189,11 +203,6 @@ class _Best:
     def best_first(self) -> list[tuple[float, Mapping[str, Any]]]:
         """Return scores and hits."""
         return [(score, hit) for score, _, hit in sorted(self._heap, reverse=True)]
-
-
-def _shown(source: Collection[str]) -> Any:
-    """Return what of a document an answer is to hold; nothing has a word of its own."""
-    return sorted(source) or False
 
 
 def _hits(answer: Mapping[str, Any]) -> Hits:

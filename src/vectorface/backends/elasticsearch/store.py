@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from vectorface import bridge
 from vectorface.backends.elasticsearch import layout as layouts
 from vectorface.backends.elasticsearch.bulk import Action, Bulk, Item, Refused
-from vectorface.backends.elasticsearch.codec import source_filter, source_of, stored_of
+from vectorface.backends.elasticsearch.codec import shown, source_of, stored_of
 from vectorface.backends.elasticsearch.connection import (
     Credentials,
     ElasticsearchSettings,
@@ -34,6 +34,8 @@ from vectorface.errors import (
     DuplicateDocumentError,
     IndexExistsError,
     IndexNotFoundError,
+    InvalidDocumentError,
+    InvalidQueryError,
     NotConnectedError,
     PermissionDeniedError,
     TransientError,
@@ -100,6 +102,7 @@ class ElasticsearchDB(VectorDBInterface):
         shards: int | None = None,
         replicas: int | None = None,
         fields: Mapping[str, Any] | None = None,
+        text_field: str = "text",
         refresh: bool = True,
     ) -> Self:
         """Open an index, making it if need be; calling it again with the same arguments does nothing.
@@ -126,6 +129,7 @@ class ElasticsearchDB(VectorDBInterface):
             replicas: Copies of each shard of a new index; the cluster's default if left out.
             fields: Metadata to keep in mapped fields of a new index, too, for Kibana and other tools: types
                 by name, as in ``{"chapter": "integer"}``. They are found as ``fields.chapter``.
+            text_field: Which field holds the content, in an index that something else made.
             refresh: Whether each write shows at once in searches; without it, within the index's
                 ``refresh_interval``.
 
@@ -156,6 +160,7 @@ class ElasticsearchDB(VectorDBInterface):
             shards=shards,
             replicas=replicas,
             fields=dict(fields or {}),
+            text_field=text_field,
             refresh=refresh,
         )
         where: dict[str, object] = {
@@ -250,7 +255,7 @@ class ElasticsearchDB(VectorDBInterface):
                 f"{name!r} is an alias of several indexes ({', '.join(sorted(found))}); name one of them."
             )
         [(index, described)] = found.items()
-        return layouts.read(name, index, described)
+        return layouts.read(name, index, described, text_field=self._asked.text_field)
 
     @property
     def _layout(self) -> Layout:
@@ -299,28 +304,33 @@ class ElasticsearchDB(VectorDBInterface):
             clauses = [*clauses, containing(contains, layout.exact)]
         return Selection(native=clauses or None, filter=rest, contains=contains)
 
+    def _narrowed(self, selection: Selection, native: Any) -> Selection:
+        if not isinstance(native, Mapping) or not native:
+            raise InvalidQueryError(
+                f"native={native!r:.80} is no query clause of Elasticsearch; write for example "
+                "native={'range': {'fields.year': {'gte': 1990}}}."
+            )
+        return replace(selection, native=[*(selection.native or ()), native])
+
     def _read(self, ids: Sequence[str], fields: Fields) -> Iterator[Stored]:
         if not ids:
             return
-        wanted = source_filter(fields, self._layout)
+        layout = self._layout
+        wanted = shown(fields, layout)
         answer = self._requested(
-            "POST",
-            "_mget",
-            body={"ids": list(ids)},
-            params={"_source_includes": wanted} if wanted else {"_source": False},
-            doing="reading from",
+            "POST", "_mget", body={"ids": list(ids)}, params=wanted.params, doing="reading from"
         )
         for found in answer["docs"]:
             if "error" in found:
                 self._known = None
                 raise answered(404, found, f"reading from index {self.index!r}")
             if found["found"]:
-                yield stored_of(found)
+                yield stored_of(found, layout)
 
     def _scan(self, native: Any, fields: Fields, batch_size: int) -> Iterator[Sequence[Stored]]:
-        wanted = source_filter(fields, self._layout)
-        for page in self._searcher.scan(native, wanted, batch_size):
-            yield [stored_of(hit) for hit in page]
+        layout = self._layout
+        for page in self._searcher.scan(native, shown(fields, layout), batch_size):
+            yield [stored_of(hit, layout) for hit in page]
 
     def _count(self, native: Any) -> int:
         if native == [NOTHING]:
@@ -337,12 +347,12 @@ class ElasticsearchDB(VectorDBInterface):
     ) -> list[list[Stored]]:
         if native == [NOTHING]:
             return [[] for _ in queries]
-        asked = Asked(native=native or (), limit=limit, source=source_filter(fields, self._layout))
+        asked = Asked(native=native or (), limit=limit, shown=shown(fields, self._layout))
         return self._searcher.search(queries, asked)
 
     @property
     def _searcher(self) -> Searcher:
-        return Searcher(self._requested, self._linked, self.index, self.strategy, self.metric)
+        return Searcher(self._requested, self._linked, self._layout, self.strategy, self.metric)
 
     def _requested(self, method: str, api: str, *, doing: str, **options: Any) -> Any:
         """Send a request to the current index."""
@@ -373,8 +383,14 @@ class ElasticsearchDB(VectorDBInterface):
             return self._rewritten(entries)
         layout = self._layout
         action: Action = "create" if mode == "create" else "index"
-        items = [Item(action, entry.id, source=source_of(entry, layout)) for entry in entries]
-        return self._sent(items)
+        items: list[Item] = []
+        unfit: dict[str, Exception] = {}
+        for entry in entries:
+            try:
+                items.append(Item(action, entry.id, source=source_of(entry, layout)))
+            except InvalidDocumentError as error:
+                unfit[entry.id] = error
+        return {**unfit, **self._sent(items)}
 
     def _rewritten(self, entries: Sequence[Entry]) -> dict[str, Exception]:
         """Write metadata beside what else is stored, unless somebody changes that meanwhile.
@@ -432,6 +448,13 @@ class ElasticsearchDB(VectorDBInterface):
         )
 
     def _bulk(self, pipeline: str | None = None) -> Bulk:
+        if not self._layout.aliased and not self._linked.request(
+            "HEAD", path_of(self.index), doing=f"looking up index {self.index!r}"
+        ):
+            self._known = None
+            raise IndexNotFoundError(
+                f"There is no index {self.index!r} any more; a write would make one by the way."
+            )
         return Bulk(
             self._linked,
             self.index,

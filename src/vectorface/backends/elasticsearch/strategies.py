@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Protocol, TypeA
 
 import numpy as np
 
-from vectorface.backends.elasticsearch.codec import stored_of
+from vectorface.backends.elasticsearch.codec import Shown, stored_of
 from vectorface.backends.elasticsearch.filters import Clause
 from vectorface.backends.elasticsearch.layout import SIMILARITIES, TEXT, TOKENS, VECTOR
 from vectorface.encoding import DenseEncoder, EmbeddingsLike, Encoder, Fingerprint
@@ -42,12 +42,12 @@ class Asked:
     Attributes:
         native: Clauses that documents must pass.
         limit: At most how many.
-        source: Which fields of each.
+        shown: Which fields of each.
     """
 
     native: Sequence[Clause]
     limit: int
-    source: Sequence[str]
+    shown: Shown
 
 
 class Strategy(ABC):
@@ -94,8 +94,7 @@ class Strategy(ABC):
             found = searcher.pages(bodies, asked)
         else:
             found = [searcher.deep(body, asked) for body in bodies]
-        metric = searcher.metric
-        ranked = [self.ranked(query, hits, metric) for query, hits in zip(queries, found, strict=True)]
+        ranked = [self.ranked(query, hits, searcher) for query, hits in zip(queries, found, strict=True)]
         return self.completed(ranked, searcher, queries, asked)
 
     def widened(self, asked: Asked) -> Asked:
@@ -114,10 +113,11 @@ class Strategy(ABC):
         del server
         return queries
 
-    def ranked(self, query: Query, hits: Hits, metric: Metric) -> list[Stored]:
+    def ranked(self, query: Query, hits: Hits, searcher: Searcher) -> list[Stored]:
         """Return hits as documents with scores."""
         del query
-        return [stored_of(hit, score=self.score(hit["_score"], metric)) for hit in hits]
+        layout, metric = searcher.layout, searcher.metric
+        return [stored_of(hit, layout, score=self.score(hit["_score"], metric)) for hit in hits]
 
     # -- what works with models on the server says more ---------------------------------------------------
 
@@ -194,7 +194,6 @@ class Dense(Strategy):
 
     def body(self, query: Query, asked: Asked, searcher: Searcher) -> dict[str, Any]:
         """Return a kNN search, filtered before the cut."""
-        del searcher
         wanted = min(asked.limit, WINDOW)
         knn: dict[str, Any] = {
             "field": VECTOR,
@@ -204,7 +203,7 @@ class Dense(Strategy):
         }
         if asked.native:
             knn["filter"] = list(asked.native)
-        if self.index_type == "int8_hnsw":
+        if searcher.layout.is_quantized and searcher.can_rescore:
             knn["rescore_vector"] = {"oversample": _OVERSAMPLE}
         return {"knn": knn}
 
@@ -332,8 +331,7 @@ class BM25(Strategy):
 
     def body(self, query: Query, asked: Asked, searcher: Searcher) -> dict[str, Any]:
         """Return a match query."""
-        del searcher
-        return matching({"match": {TEXT: {"query": query.text}}}, asked)
+        return matching({"match": {searcher.layout.text: {"query": query.text}}}, asked)
 
 
 # -- token weights ----------------------------------------------------------------------------------------
@@ -484,13 +482,11 @@ class TokenStrategy(Strategy):
 
     def widened(self, asked: Asked) -> Asked:
         """Ask for the document's tokens, too, if hits are to tell which matched."""
-        if not self.tokens or TOKENS in asked.source:
-            return asked
-        return replace(asked, source=(*asked.source, TOKENS))
+        return replace(asked, shown=asked.shown.with_field(TOKENS)) if self.tokens else asked
 
-    def ranked(self, query: Query, hits: Hits, metric: Metric) -> list[Stored]:
+    def ranked(self, query: Query, hits: Hits, searcher: Searcher) -> list[Stored]:
         """Return hits as documents with scores, and the tokens that matched."""
-        found = super().ranked(query, hits, metric)
+        found = super().ranked(query, hits, searcher)
         weights = tokens_of(query.vector)
         if not self.tokens or weights is None:
             return found

@@ -29,7 +29,7 @@ from vectorface.errors import (
 )
 from vectorface.ingest.retrying import TRANSIENT_STATUSES, parse_retry_after
 
-#: What a reason says, and which error that is. The texts are Elasticsearch's own (``TrainedModelAssignment*``,
+#: What a reason says, and which error that is. The texts are Elasticsearch's (``TrainedModelAssignment*``,
 #: ``DeploymentManager``, ``InferenceRunner``, ``Messages`` in x-pack/plugin).
 _REASONS: Final[tuple[tuple[type[VectorfaceError], tuple[str, ...]], ...]] = (
     (

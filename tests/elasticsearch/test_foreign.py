@@ -1,0 +1,137 @@
+"""Indexes that something else made: langchain-elasticsearch, or plain ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from elasticsearch import Elasticsearch
+from langchain_core.documents import Document
+from langchain_elasticsearch import BM25Strategy, DenseVectorStrategy, ElasticsearchStore
+
+from tests.elastic.encoders import WordWeights
+from tests.elasticsearch.stores import Stores
+from vectorface.backends.elasticsearch import BM25, Dense, SparseEncoder
+from vectorface.errors import ConfigurationError, IndexMismatchError, PartialWriteError
+from vectorface.testing import WordEmbeddings
+
+STORY = [
+    Document(id="dusk", page_content="Nan lit the lamp at dusk.", metadata={"chapter": 1, "tags": ["fire"]}),
+    Document(id="fog", page_content="Fog hid the lamp from the ferry.", metadata={"chapter": 2, "day": None}),
+    Document(id="oil", page_content="The lamp drank oil all night.", metadata={"chapter": 3}),
+]
+
+
+@pytest.fixture
+def client(elasticsearch_url: str) -> Iterator[Elasticsearch]:
+    with Elasticsearch(elasticsearch_url) as client:
+        yield client
+
+
+@pytest.fixture
+def theirs(stores: Stores, client: Elasticsearch) -> ElasticsearchStore:
+    """A store of langchain-elasticsearch with the story."""
+    store = ElasticsearchStore(
+        stores.name(), embedding=WordEmbeddings(), client=client, strategy=DenseVectorStrategy()
+    )
+    store.add_documents(STORY, ids=[str(one.id) for one in STORY])
+    return store
+
+
+def test_we_read_what_langchain_elasticsearch_wrote(theirs: ElasticsearchStore, stores: Stores) -> None:
+    assert theirs
+    store = stores.open(Dense(WordEmbeddings()), create=False)
+    assert (store.metric, store.dimension, store.count()) == ("cosine", 64, 3)
+    assert {record.id: record.document for record in store.scan()} == {str(one.id): one for one in STORY}
+    [best] = store.query("Nan lit the lamp at dusk.", k=1)
+    assert (best.id, best.score) == ("dusk", pytest.approx(1.0))
+
+
+def test_filters_mean_the_same_there(theirs: ElasticsearchStore, stores: Stores) -> None:
+    assert theirs
+    store = stores.open(Dense(WordEmbeddings()))
+    assert {hit.id for hit in store.query("lamp", filter={"chapter": {"$gte": 2}})} == {"fog", "oil"}
+    assert store.count({"day": None}) == 1
+    assert store.count({"tags": {"$exists": False}}) == 2
+    assert [hit.id for hit in store.query("lamp", contains="Fog")] == ["fog"]
+
+
+def test_langchain_elasticsearch_reads_what_we_write_there(
+    theirs: ElasticsearchStore, stores: Stores
+) -> None:
+    store = stores.open(Dense(WordEmbeddings()))
+    store.upsert([Document(id="new", page_content="A quill in June", metadata={"chapter": 9})])
+    store.delete_by_filter({"chapter": 1})
+    [found] = theirs.similarity_search("A quill in June", k=1)
+    assert (found.page_content, found.metadata) == ("A quill in June", {"chapter": 9})
+    assert store.count() == 3
+
+
+def test_langchain_elasticsearch_reads_an_index_of_ours(stores: Stores, client: Elasticsearch) -> None:
+    stores.open(Dense(WordEmbeddings())).add(STORY)
+    theirs = ElasticsearchStore(
+        stores.name(), embedding=WordEmbeddings(), client=client, strategy=DenseVectorStrategy()
+    )
+    [found] = theirs.similarity_search("Nan lit the lamp at dusk.", k=1)
+    assert (found.page_content, found.metadata) == (STORY[0].page_content, STORY[0].metadata)
+
+
+def test_an_index_of_words_opens_for_bm25(stores: Stores, client: Elasticsearch) -> None:
+    theirs = ElasticsearchStore(stores.name(), client=client, strategy=BM25Strategy())
+    theirs.add_documents(STORY, ids=[str(one.id) for one in STORY])
+    store = stores.open(BM25())
+    assert [hit.id for hit in store.query("ferry")] == ["fog"]
+    assert store.get(["oil"])[0].document == STORY[2]
+
+
+def test_writing_to_a_foreign_index_that_is_gone_does_not_make_it(
+    theirs: ElasticsearchStore, stores: Stores, client: Elasticsearch
+) -> None:
+    assert theirs
+    store = stores.open(Dense(WordEmbeddings()))
+    client.indices.delete(index=stores.name())
+    with pytest.raises(PartialWriteError, match="no index .* any more"):
+        store.upsert(STORY)
+    assert not client.indices.exists(index=stores.name())
+
+
+def test_a_plain_index_opens_by_the_field_of_its_text(stores: Stores, client: Elasticsearch) -> None:
+    name = stores.name()
+    properties = {"plot": {"type": "text"}, "title": {"type": "keyword"}, "released": {"type": "integer"}}
+    client.indices.create(index=name, mappings={"properties": properties})
+    client.index(
+        index=name, id="1", document={"plot": "A lamp", "title": "Dusk", "released": 1994}, refresh=True
+    )
+    store = stores.open(BM25(), text_field="plot")
+    [hit] = store.query("lamp", filter={"released": {"$lt": 2000}})
+    assert (hit.text, hit.metadata) == ("A lamp", {"title": "Dusk", "released": 1994})
+    store.upsert([Document(id="2", page_content="A ferry", metadata={"title": "Fog", "released": 1995})])
+    assert client.get(index=name, id="2")["_source"] == {"plot": "A ferry", "title": "Fog", "released": 1995}
+
+
+def test_metadata_does_not_overwrite_the_text_of_a_plain_index(stores: Stores, client: Elasticsearch) -> None:
+    client.indices.create(index=stores.name(), mappings={"properties": {"plot": {"type": "text"}}})
+    store = stores.open(BM25(), text_field="plot")
+    report = store.upsert_parallel(
+        [
+            Document(id="1", page_content="A lamp", metadata={"plot": "x"}),
+            Document(id="2", page_content="Fog"),
+        ],
+        on_error="report",
+    )
+    assert [(failure.id, "rename the key" in str(failure.error)) for failure in report.failures] == [
+        ("1", True)
+    ]
+    assert [record.id for record in store.scan()] == ["2"]
+
+
+def test_an_index_without_the_text_field_is_refused(stores: Stores, client: Elasticsearch) -> None:
+    client.indices.create(index=stores.name(), mappings={"properties": {"plot": {"type": "text"}}})
+    with pytest.raises(ConfigurationError, match=r"no field 'text' \(it has plot\).*text_field="):
+        stores.open(BM25())
+
+
+def test_another_strategy_is_refused(stores: Stores) -> None:
+    stores.open(BM25())
+    with pytest.raises(IndexMismatchError, match="strategy: index 'bm25', here 'sparse'"):
+        stores.open(SparseEncoder(WordWeights()))

@@ -1,0 +1,123 @@
+"""Token weights made by the client: Elastic's published cases, pruning, matched tokens, mmr."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from langchain_core.documents import Document
+
+from tests.elastic.encoders import WordWeights
+from tests.elasticsearch.stores import Stores
+from vectorface.backends.elasticsearch import ElasticsearchDB, Pruning, SparseEncoder
+from vectorface.errors import InvalidDocumentError, InvalidQueryError, UnsupportedError
+from vectorface.searching import mmr
+
+#: The documents of Elastic's ``ml/sparse_vector_search.yml`` (x-pack/plugin, REST API tests).
+PUBLISHED = {
+    "my words comforter": {"my": 0.5, "words": 1.0, "comforter": 2.0},
+    "the machine is leaking": {"the": 0.5, "machine": 1.0, "is": 0.5, "leaking": 1.0},
+    "these are my words": {"these": 0.5, "are": 0.5, "my": 0.5, "words": 1.0},
+    "the octopus comforter smells": {"the": 0.5, "octopus": 2.0, "comforter": 2.0, "smells": 1.0},
+    "the octopus comforter is leaking": {
+        "the": 0.5,
+        "octopus": 2.0,
+        "comforter": 2.0,
+        "is": 0.5,
+        "leaking": 1.0,
+    },
+    "washing machine smells": {"washing": 1.0, "machine": 1.0, "smells": 1.0},
+}
+QUERY = {"the": 0.5, "comforter": 2.0, "smells": 1.0, "bad": 1.0}
+
+
+def filled(stores: Stores, **options: Any) -> ElasticsearchDB:
+    store = stores.open(SparseEncoder(WordWeights(), **options))
+    store.add([Document(id=text, page_content=text) for text in PUBLISHED], vectors=list(PUBLISHED.values()))
+    return store
+
+
+@pytest.mark.parametrize(
+    ("pruning", "found", "best"),
+    [
+        (None, 5, 5.25),
+        (Pruning(tokens_freq_ratio_threshold=1, tokens_weight_threshold=0.9), 3, 4.0),
+        (
+            Pruning(
+                tokens_freq_ratio_threshold=1, tokens_weight_threshold=0.4, only_score_pruned_tokens=True
+            ),
+            3,
+            0.25,
+        ),
+    ],
+)
+def test_elastics_published_cases(stores: Stores, pruning: Pruning | None, found: int, best: float) -> None:
+    hits = filled(stores, pruning=pruning).query(vector=QUERY, k=10)
+    assert (len(hits), hits[0].score, hits[0].score_kind) == (found, best, "sparse")
+
+
+def test_hits_tell_which_tokens_matched(stores: Stores) -> None:
+    hits = filled(stores, tokens=True).query(vector=QUERY, k=10)
+    best = hits[0]
+    assert best.id == "the octopus comforter smells"
+    assert list((best.tokens or {}).items()) == [("comforter", 4.0), ("smells", 1.0), ("the", 0.25)]
+    assert all(sum((hit.tokens or {}).values()) == pytest.approx(hit.score, rel=5e-3) for hit in hits)
+
+
+def test_without_being_asked_hits_tell_no_tokens(stores: Stores) -> None:
+    assert filled(stores).query(vector=QUERY, k=1)[0].tokens is None
+
+
+def test_mmr_goes_by_the_stored_weights(stores: Stores) -> None:
+    store = filled(stores)
+    hits = store.query(vector=QUERY, k=3, search_type="mmr", lambda_mult=0.3)
+    matching = [text for text, weights in PUBLISHED.items() if weights.keys() & QUERY.keys()]
+    chosen = mmr(QUERY, [PUBLISHED[text] for text in matching], k=3, lambda_mult=0.3)
+    assert [hit.id for hit in hits] == [matching[i] for i in chosen]
+
+
+def test_weights_come_back_as_they_were(stores: Stores) -> None:
+    records = filled(stores).get(list(PUBLISHED), include_vectors=True)
+    assert {record.id: record.vector for record in records} == PUBLISHED
+
+
+def test_weights_that_say_nothing_are_left_out(stores: Stores) -> None:
+    store = stores.open(SparseEncoder(WordWeights()))
+    store.add([Document(id="a", page_content="lamp")], vectors=[{"lamp": 1, "fog": 0.0, "sea": -2.5}])
+    [record] = store.get(["a"], include_vectors=True)
+    assert record.vector == {"lamp": 1.0}
+
+
+def test_tokens_may_hold_any_sign(stores: Stores) -> None:
+    tokens = {".": 1.0, "a.b": 2.0, "##ing": 3.0, "日本": 4.0, "'": 5.0, "[CLS]": 0.5}
+    store = stores.open(SparseEncoder(WordWeights()))
+    store.add([Document(id="a", page_content="lamp")], vectors=[tokens])
+    assert [store.query(vector={token: 1.0})[0].score for token in tokens] == list(tokens.values())
+
+
+def test_a_query_of_no_tokens_finds_nothing(stores: Stores) -> None:
+    assert filled(stores).query(vector={}) == []
+
+
+@pytest.mark.parametrize(
+    ("vector", "says"),
+    [
+        ([1.0, 2.0], r"not a dict of token weights"),
+        ({"lamp": float("nan")}, "nan"),
+        ({"lamp": "heavy"}, "'heavy' is not a number"),
+    ],
+)
+def test_what_is_no_weights_is_refused(stores: Stores, vector: Any, says: str) -> None:
+    store = stores.open(SparseEncoder(WordWeights()))
+    with pytest.raises(InvalidDocumentError, match=says):
+        store.add([Document(page_content="lamp")], vectors=[vector])
+    with pytest.raises(InvalidQueryError, match=says):
+        store.query(vector=vector)
+
+
+def test_a_threshold_on_scores_without_an_end_is_refused(stores: Stores) -> None:
+    retriever = filled(stores).as_retriever(
+        search_type="similarity_score_threshold", search_kwargs={"score_threshold": 0.5}
+    )
+    with pytest.raises(UnsupportedError, match="no upper end"):
+        retriever.invoke("comforter")
