@@ -14,6 +14,9 @@ from vectorface.records import Metric
 
 #: What Chroma (3 characters and more, alphanumeric ends) and Elasticsearch (lower case, 255 bytes) both take.
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{1,253}[a-z0-9]")
+#: RFC 9110, sections 5.1 and 5.5, with ASCII values.
+_HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HEADER_VALUE: Final = re.compile(r"(?:[!-~](?:[ \t!-~]*[!-~])?)?")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -113,6 +116,35 @@ def checked_flag(name: str, value: object) -> bool:
     """
     if not isinstance(value, bool):
         raise ConfigurationError(f"{name}={value!r:.80} must be True or False.")
+    return value
+
+
+def checked_headers(headers: Any) -> dict[str, str]:
+    """Return the headers of each request; in an error no value is repeated, as it may be a secret.
+
+    Raises:
+        ConfigurationError: No request can carry them.
+    """
+    if headers is not None and not isinstance(headers, Mapping):
+        raise ConfigurationError("headers must be a dict, as in {'Authorization': 'Bearer ...'}.")
+    for name, value in (headers or {}).items():
+        if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name):
+            raise ConfigurationError(f"headers: {name!r:.80} is not the name of an HTTP header.")
+        checked_secret(f"headers: the value of {name!r}", value)
+    return dict(headers or {})
+
+
+def checked_secret(name: str, value: object) -> str:
+    """Return what is sent in a header if it can be; the error does not repeat it.
+
+    Raises:
+        ConfigurationError: It is no line of ASCII text, as when a token was read with its line end.
+    """
+    if not isinstance(value, str) or not _HEADER_VALUE.fullmatch(value):
+        raise ConfigurationError(
+            f"{name} is not one line of ASCII text without blanks around it; take .strip() of a token that "
+            "was read from a file."
+        )
     return value
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Final, get_args
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
@@ -15,9 +14,6 @@ from vectorface.backends.chroma.client import ChromaSettings, Mode
 from vectorface.errors import ConfigurationError
 
 _OF_SERVERS: Final = ("ssl", "headers", "tenant", "database", "timeout")
-#: RFC 9110, sections 5.1 and 5.5, with ASCII values.
-_HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_HEADER_VALUE: Final = re.compile(r"(?:[!-~](?:[ \t!-~]*[!-~])?)?")
 _DEFAULTS: Final = ChromaSettings(index="")
 
 
@@ -35,25 +31,6 @@ def absolute(path: str | Path) -> str:
         return str(Path(path).expanduser().resolve())
     except (RuntimeError, ValueError) as error:  # nobody's ~, a NUL
         raise ConfigurationError(f"path={str(path)!r}: {error}") from error
-
-
-def checked_headers(headers: Any) -> dict[str, str]:
-    """Return the headers of each request; in an error no value is repeated, as it may be a secret.
-
-    Raises:
-        ConfigurationError: No request can carry them.
-    """
-    if headers is not None and not isinstance(headers, Mapping):
-        raise ConfigurationError("headers must be a dict, as in {'Authorization': 'Bearer ...'}.")
-    for name, value in (headers or {}).items():
-        if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name):
-            raise ConfigurationError(f"headers: {name!r:.80} is not the name of an HTTP header.")
-        if not isinstance(value, str) or not _HEADER_VALUE.fullmatch(value):
-            raise ConfigurationError(
-                f"headers: the value of {name!r} is not one line of ASCII text without blanks around it; "
-                "take .strip() of a token that was read from a file."
-            )
-    return dict(headers or {})
 
 
 def check(settings: ChromaSettings, *, given: Collection[str]) -> None:

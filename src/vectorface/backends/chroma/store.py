@@ -34,7 +34,7 @@ from vectorface.errors import (
     NotConnectedError,
 )
 from vectorface.filters import ALL, Filter
-from vectorface.indexes import ConnectionSettings, IndexSpec, beside
+from vectorface.indexes import ConnectionSettings, IndexSpec, beside, checked_headers
 from vectorface.ingest import writer
 from vectorface.interface import VectorDBInterface
 from vectorface.primitives import Entry, Field, Fields, Query, Removal, Selection, Stored, chunks
@@ -130,7 +130,7 @@ class ChromaDB(VectorDBInterface):
             host="localhost" if host is None else host,
             port=8000 if port is None else port,
             ssl=ssl,
-            headers=arguments.checked_headers(headers),
+            headers=checked_headers(headers),
             tenant=tenant,
             database=database,
             timeout=timeout,

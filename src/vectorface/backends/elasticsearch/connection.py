@@ -12,7 +12,7 @@ from elasticsearch import AsyncElasticsearch, Elasticsearch
 
 from vectorface.backends.elasticsearch.server import Server
 from vectorface.errors import ConfigurationError
-from vectorface.indexes import ConnectionSettings
+from vectorface.indexes import ConnectionSettings, checked_secret
 
 Credentials = str | tuple[str, str]
 
@@ -152,10 +152,10 @@ def _check_where(settings: ElasticsearchSettings, given: Sequence[str]) -> None:
         raise ConfigurationError(
             "Say where Elasticsearch is: url='http://localhost:9200', cloud_id=, or client=."
         )
-    for url in (
-        () if settings.url is None else (settings.url,) if isinstance(settings.url, str) else settings.url
-    ):
-        _check_url(url)
+    urls = settings.url if isinstance(settings.url, tuple) else (settings.url,)
+    for url in urls:
+        if url is not None:
+            _check_url(url)
 
 
 def _check_url(url: object) -> None:
@@ -174,10 +174,10 @@ def _check_who(settings: ElasticsearchSettings) -> None:
         raise ConfigurationError(f"Pass one of {', '.join(f'{name}=' for name in named)}, not several.")
     if settings.basic_auth is not None and not _is_pair(settings.basic_auth):
         raise ConfigurationError("basic_auth must be a pair (user, password) of text.")
-    if isinstance(settings.api_key, str) and settings.api_key != settings.api_key.strip():
-        raise ConfigurationError(
-            "api_key has blanks around it; take .strip() of a key that was read from a file."
-        )
+    if settings.api_key is not None and not _is_pair(settings.api_key):
+        checked_secret("api_key", settings.api_key)
+    if settings.bearer_auth is not None:
+        checked_secret("bearer_auth", settings.bearer_auth)
 
 
 def _is_pair(value: object) -> bool:

@@ -193,7 +193,7 @@ class TrainedModel:
         id: Its id.
         kind: ``pytorch``, ``tree_ensemble``, ``lang_ident`` …
         task: What it is for, as in ``text_expansion``.
-        downloaded: Whether all of it is there; ``None`` in a list of models, where Elasticsearch does not tell.
+        downloaded: Whether all of it is there; ``None`` in lists, where Elasticsearch does not tell.
         size: Bytes of its definition, where known.
         description: What its maker says.
         aliases: Other names for it.

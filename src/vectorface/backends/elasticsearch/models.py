@@ -24,7 +24,7 @@ from vectorface.backends.elasticsearch.deployments import (
 )
 from vectorface.backends.elasticsearch.expansion import MODEL_ID
 from vectorface.backends.elasticsearch.server import path_of
-from vectorface.backends.elasticsearch.waiting import Deadline, ProgressCallback, until
+from vectorface.backends.elasticsearch.waiting import Deadline, ProgressCallback, tell, until
 from vectorface.errors import (
     BackendError,
     ConfigurationError,
@@ -209,8 +209,8 @@ class Model(Remote):
         def late() -> ModelNotReadyError:
             share = "" if seen[0] is None else f" ({seen[0]:.0%} are there)"
             return ModelNotReadyError(
-                f"Model {self.model_id!r} is not downloaded after {timeout:g} seconds{share}. The cluster needs "
-                "https://ml-models.elastic.co or a mirror (setting xpack.ml.model_repository); the index "
+                f"Model {self.model_id!r} is not downloaded after {timeout:g} seconds{share}. The cluster "
+                "needs https://ml-models.elastic.co or a mirror (setting xpack.ml.model_repository); the index "
                 ".ml-notifications-* tells why a download failed. If it goes on, wait_until_downloaded() "
                 "waits longer; if not, delete() the model and put() it again."
             )
@@ -342,9 +342,3 @@ def _explained(id_: str, models: Sequence[TrainedModel], deployments: Sequence[D
     known = ", ".join(repr(one.id) for one in deployments) or "none"
     named = ", ".join(repr(model.id) for model in models[:10])
     return f"There are the models {named} and the deployments: {known}."
-
-
-def tell(progress: ProgressCallback | None, state: str, done: float | None) -> None:
-    """Call a progress callback, if there is one."""
-    if progress is not None:
-        progress(state, done)

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from vectorface.asynchronous import twin_of
 from vectorface.backends.elasticsearch.access import Remote, is_missing
-from vectorface.backends.elasticsearch.checks import check_model_id, check_name
+from vectorface.backends.elasticsearch.checks import check_name
 from vectorface.backends.elasticsearch.expansion import MODEL_ID
 from vectorface.backends.elasticsearch.layout import TEXT, TOKENS
 from vectorface.backends.elasticsearch.models import INPUT_FIELD
@@ -51,7 +51,7 @@ class Pipeline:
 
     @property
     def hides(self) -> tuple[str, ...]:
-        """What in it makes a document that failed look written: it is stored without tokens, and never found."""
+        """What in it makes a document that failed look written: stored without tokens, and never found."""
         return tuple(_hiding(self.definition))
 
 
@@ -346,13 +346,12 @@ def _hiding(definition: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _swallows(handlers: Sequence[Mapping[str, Any]] | None) -> bool:
-    return bool(handlers) and "fail" not in handlers[-1]
+    return handlers is not None and len(handlers) > 0 and "fail" not in handlers[-1]
 
 
 def _processors(definition: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     for processor in definition.get("processors", ()):
-        for kind, options in processor.items():
-            yield kind, options
+        yield from processor.items()
 
 
 def _simulated(row: Mapping[str, Any], doing: str) -> Simulated:

@@ -41,7 +41,7 @@ from vectorface.errors import (
     TransientError,
 )
 from vectorface.filters import ALL, Filter
-from vectorface.indexes import ConnectionSettings, IndexSpec, beside
+from vectorface.indexes import ConnectionSettings, IndexSpec, beside, checked_headers
 from vectorface.ingest.writer import Limits, Mode
 from vectorface.interface import VectorDBInterface
 from vectorface.primitives import Entry, Fields, Query, Removal, Selection, Stored
@@ -86,7 +86,7 @@ class ElasticsearchDB(VectorDBInterface):
         self,
         *,
         index: str = "vectorface",
-        url: str | Sequence[str] | None = None,
+        url: str | list[str] | None = None,
         cloud_id: str | None = None,
         api_key: Credentials | None = None,
         basic_auth: tuple[str, str] | None = None,
@@ -141,17 +141,16 @@ class ElasticsearchDB(VectorDBInterface):
             IndexNotFoundError: The index does not exist and ``create`` is false.
             IndexMismatchError: It was made with another strategy, embedding, dimension or metric.
         """
-        several = tuple(url) if url is not None and not isinstance(url, str) else None
         settings = ElasticsearchSettings(
             index=index,
-            url=several if several is not None else url,  # type: ignore[arg-type]
+            url=tuple(url) if isinstance(url, list) else url,
             cloud_id=cloud_id,
             api_key=api_key,
             basic_auth=basic_auth,
             bearer_auth=bearer_auth,
             ca_certs=None if ca_certs is None else str(ca_certs),
             verify_certs=verify_certs,
-            headers=dict(headers or {}),
+            headers=checked_headers(headers),
             timeout=timeout,
             client=client,
             async_client=async_client,
@@ -159,7 +158,7 @@ class ElasticsearchDB(VectorDBInterface):
             create=create,
             shards=shards,
             replicas=replicas,
-            fields=dict(fields or {}),
+            fields={} if fields is None else fields,
             text_field=text_field,
             refresh=refresh,
         )

@@ -79,3 +79,9 @@ def time_of(seconds: float) -> str:
         ('30000ms', '250ms')
     """
     return f"{max(1, round(seconds * 1000))}ms"
+
+
+def tell(progress: ProgressCallback | None, state: str, done: float | None) -> None:
+    """Call a progress callback, if there is one."""
+    if progress is not None:
+        progress(state, done)

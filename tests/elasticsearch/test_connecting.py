@@ -1,0 +1,237 @@
+"""Where Elasticsearch is and who asks: arguments, URLs, given clients, pickles; no secret is ever shown."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from elasticsearch import AsyncElasticsearch, Elasticsearch
+from langchain_core.documents import Document
+
+import vectorface
+from tests.elastic.node import free_port
+from tests.elasticsearch.stores import Stores
+from vectorface.backends.elasticsearch import BM25, Dense, ElasticsearchDB, Elser, Hybrid, SparseEncoder
+from vectorface.errors import (
+    ConfigurationError,
+    ConnectionFailedError,
+    IndexNotFoundError,
+    NotConnectedError,
+    VectorfaceError,
+)
+
+SECRET = "c2VjcmV0LWtleS1vZi1vdXJz"  # noqa: S105 - it is what must not be seen
+LAMP = [Document(id="lamp", page_content="Nan lit the lamp.")]
+
+
+def refused(connect: Callable[[], object]) -> str:
+    with pytest.raises(ConfigurationError) as caught:
+        connect()
+    return str(caught.value)
+
+
+# -- arguments --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ({}, r"Say where Elasticsearch is: url='http://localhost:9200'"),
+        ({"url": "http://a:1", "cloud_id": "x"}, "not both"),
+        ({"url": "localhost:9200"}, "http://HOST:PORT"),
+        ({"url": "ftp://localhost:9200"}, "http://HOST:PORT"),
+        ({"url": 9200}, "must be"),
+        ({"url": "http://a:1", "api_key": SECRET, "basic_auth": ("a", "b")}, "one of api_key=, basic_auth="),
+        ({"url": "http://a:1", "basic_auth": "elastic"}, "pair"),
+        ({"url": "http://a:1", "api_key": f"{SECRET}\n"}, r"\.strip\(\)"),
+        ({"url": "http://a:1", "timeout": 0}, "timeout=0"),
+        ({"url": "http://a:1", "timeout": "10s"}, "timeout='10s'"),
+        ({"url": "http://a:1", "shards": 0}, "shards=0"),
+        ({"url": "http://a:1", "replicas": -1}, "replicas=-1"),
+        ({"url": "http://a:1", "refresh": "no"}, "refresh='no'"),
+        ({"url": "http://a:1", "verify_certs": 1}, "verify_certs=1"),
+        ({"url": "http://a:1", "fields": ["year"]}, "fields must be a dict"),
+        ({"url": "http://a:1", "metric": "manhattan"}, "'cosine', 'l2' or 'dot'"),
+        ({"client": "http://a:1"}, "not an elasticsearch.Elasticsearch"),
+        ({"client": Elasticsearch("http://a:1"), "url": "http://a:1"}, "leave url= out"),
+        ({"url": "http://a:1", "async_client": AsyncElasticsearch("http://a:1")}, "goes with client="),
+        ({"cloud_id": "nonsense"}, "refuses the arguments"),
+        ({"url": "http://a:1", "headers": {"X-Key": f"{SECRET}\n"}}, "headers"),
+    ],
+)
+def test_arguments_that_do_not_fit_are_refused(arguments: dict[str, Any], says: str) -> None:
+    with pytest.raises(ConfigurationError, match=says) as caught:
+        ElasticsearchDB(BM25()).connect(**arguments)
+    assert SECRET not in str(caught.value)
+
+
+def test_credentials_in_a_url_are_refused_unseen() -> None:
+    message = refused(lambda: ElasticsearchDB(BM25()).connect(url=f"http://elastic:{SECRET}@localhost:9200"))
+    assert "basic_auth= or api_key=" in message
+    assert SECRET not in message
+
+
+@pytest.mark.parametrize("strategy", ["bm25", BM25, 7], ids=["a name", "a class", "a number"])
+def test_what_is_no_strategy_is_refused(strategy: Any) -> None:
+    assert "is no strategy" in refused(lambda: ElasticsearchDB(strategy))
+
+
+def test_where_nobody_listens() -> None:
+    url = f"http://127.0.0.1:{free_port()}"
+    with pytest.raises(ConnectionFailedError, match="Is Elasticsearch running there"):
+        ElasticsearchDB(BM25()).connect(url=url)
+
+
+def test_what_is_not_elasticsearch(chroma_server: Any) -> None:
+    url = f"http://{chroma_server.host}:{chroma_server.port}"
+    with pytest.raises(VectorfaceError, match="not Elasticsearch|HTTP 404"):
+        ElasticsearchDB(BM25()).connect(url=url)
+
+
+# -- URLs -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("scheme", "name"), [("", "dense"), ("+bm25", "bm25"), ("+hybrid", "hybrid(dense+bm25)")]
+)
+def test_a_url_names_server_index_and_strategy(stores: Stores, scheme: str, name: str) -> None:
+    place = stores.url.removeprefix("http")
+    with vectorface.connect(f"elasticsearch{scheme}{place}/{stores.name()}", replicas=0) as store:
+        assert isinstance(store, ElasticsearchDB)
+        assert (store.strategy.name, store.index) == (name, stores.name())
+        store.add(LAMP)
+        assert store.query("lamp")[0].id == "lamp"
+
+
+def test_elser_by_url(elser_stores: Stores) -> None:
+    place = elser_stores.url.removeprefix("http")
+    with vectorface.connect(f"elasticsearch+elser{place}/{elser_stores.name()}", replicas=0) as store:
+        store.add(LAMP)
+        assert (store.query("lamps")[0].id, store.score_kind) == ("lamp", "sparse")
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("elasticsearch:///stories", "names no host"),
+        ("elasticsearch://localhost:port/x", "malformed"),
+        ("elasticsearch://localhost/a/b", "more than an index"),
+        ("elasticsearch://localhost/abc?shards=1", r"unknown options \['shards'\]"),
+        ("elasticsearch://localhost/abc?tls=yes", "neither tls=true"),
+        (f"elasticsearch://elastic:{SECRET}@localhost/abc", "holds credentials"),
+        ("elasticsearch+splade://localhost/abc", "known scheme"),
+    ],
+)
+def test_malformed_urls_are_refused(url: str, says: str) -> None:
+    with pytest.raises(ConfigurationError, match=says) as caught:
+        vectorface.connect(url)
+    assert SECRET not in str(caught.value)
+
+
+# -- given clients ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def client(stores: Stores) -> Iterator[Elasticsearch]:
+    with Elasticsearch(stores.url) as client:
+        yield client
+
+
+def test_a_given_client_is_used_and_stays_open(stores: Stores, client: Elasticsearch) -> None:
+    store = stores.open(BM25(), client=client)
+    assert store.client is client
+    store.add(LAMP)
+    store.close()
+    assert client.count(index=stores.name())["count"] == 1
+
+
+def test_a_store_on_a_given_client_cannot_be_sent_away(stores: Stores, client: Elasticsearch) -> None:
+    store = stores.open(BM25(), client=client)
+    assert "not with client=" in refused(lambda: pickle.dumps(store))
+
+
+# -- what is shown ----------------------------------------------------------------------------------------
+
+
+def test_no_secret_is_shown(stores: Stores, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG")
+    store = ElasticsearchDB(BM25()).connect(url=stores.url, index=stores.name(), api_key=SECRET, replicas=0)
+    assert SECRET not in repr(store) + repr(store._settings) + str(vars(store)) + repr(store.server)
+    with pytest.raises(IndexNotFoundError) as caught:
+        store.get_index("none-of-this-name")
+    assert SECRET not in repr(caught.getrepr(style="long"))
+    assert SECRET not in caplog.text
+    store.close()
+
+
+def test_an_unconnected_store_has_no_client() -> None:
+    with pytest.raises(NotConnectedError, match=r"connect\(\)"):
+        _ = ElasticsearchDB(BM25()).client
+
+
+# -- new indexes ------------------------------------------------------------------------------------------
+
+
+def test_a_new_index_has_shards_replicas_and_fields_as_asked(stores: Stores) -> None:
+    store = stores.open(BM25(), shards=2, replicas=0, fields={"chapter": "integer", "title": "keyword"})
+    [(index, described)] = store.client.indices.get(index=stores.name()).items()
+    assert index == f"{stores.name()}-000001"
+    settings = described["settings"]["index"]
+    assert (settings["number_of_shards"], settings["number_of_replicas"]) == ("2", "0")
+    store.add([Document(id="a", page_content="lamp", metadata={"chapter": 3, "title": "Dusk", "x": 1})])
+    store.add([Document(id="b", page_content="fog", metadata={"chapter": "three"})])
+    assert store.query("lamp", native={"range": {"fields.chapter": {"gte": 2}}})[0].id == "a"
+    assert store.count(native={"term": {"fields.title": "Dusk"}}) == 1
+    assert store.count({"chapter": "three"}) == 1
+
+
+def test_a_raw_clause_narrows_searches_counts_and_scans(stores: Stores) -> None:
+    store = stores.open(BM25(), fields={"n": "long"})
+    store.add(Document(id=f"{n}", page_content="lamp", metadata={"n": n}) for n in range(6))
+    clause = {"range": {"fields.n": {"lt": 4}}}
+    assert store.count({"n": {"$gt": 1}}, native=clause) == 2
+    assert {hit.id for hit in store.query("lamp", k=9, native=clause)} == {"0", "1", "2", "3"}
+    assert {one.id for one in store.scan(native=clause, filter={"n": 1})} == {"1"}
+    found = store.as_retriever(search_kwargs={"native": clause, "k": 9}).invoke("lamp")
+    assert len(found) == 4
+
+
+@pytest.mark.parametrize("clause", ["range", {}, []])
+def test_what_is_no_clause_is_refused(stores: Stores, clause: Any) -> None:
+    with pytest.raises(vectorface.errors.InvalidQueryError, match="no query clause"):
+        stores.open(BM25()).count(native=clause)
+
+
+def test_a_clause_that_elasticsearch_does_not_know_is_told(stores: Stores) -> None:
+    with pytest.raises(vectorface.errors.BackendError, match=r"unknown query \[nearest\]"):
+        stores.open(BM25()).query("lamp", native={"nearest": {}})
+
+
+# -- strategies -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda: Dense(None, index_type="ivf"), "index_type='ivf' is unknown"),
+        (lambda: Hybrid(BM25()), "two or more"),
+        (lambda: Hybrid(BM25(), "dense"), "two or more"),
+        (lambda: Hybrid(BM25(), Hybrid(Dense(None), BM25())), "two or more"),
+        (lambda: Hybrid(BM25(), BM25()), "search text"),
+        (lambda: Hybrid(Dense(None), Dense(None)), "search dense vectors"),
+        (lambda: Hybrid(Elser(), SparseEncoder(None)), "search token weights"),
+        (lambda: Hybrid(Dense(None), BM25(), weights=[1]), "2 numbers above 0"),
+        (lambda: Hybrid(Dense(None), BM25(), weights=[1, 0]), "2 numbers above 0"),
+        (lambda: Hybrid(Dense(None), BM25(), rank_constant=0), "rank_constant=0"),
+        (lambda: Hybrid(Dense(None), BM25(), window_size=0.5), "window_size=0.5"),
+        (lambda: Elser("model", inference_id="endpoint"), "not both"),
+        (lambda: Elser(""), "model_id=''"),
+        (lambda: Elser(pipeline=7), "pipeline=7"),
+        (lambda: Elser(tokens="yes"), "tokens='yes'"),
+        (lambda: Elser(pruning=True), "is no Pruning"),
+    ],
+)
+def test_strategies_refuse_what_makes_no_sense(make: Callable[[], object], says: str) -> None:
+    assert says in refused(make)
