@@ -55,6 +55,7 @@ class Pace:
         items: Sequence[T],
         send: Callable[[Sequence[T]], Mapping[str, R]],
         is_for_later: Callable[[R], bool],
+        wait: Callable[[float], None] = bridge.pause,
     ) -> dict[str, R]:
         """Send all items, those that the queue had no place for again and again, more slowly.
 
@@ -62,6 +63,7 @@ class Pace:
             items: What to send.
             send: Sends some; returns those that were refused.
             is_for_later: Whether a refusal means that the queue was full.
+            wait: Sleeps for so many seconds.
 
         Returns:
             What was refused otherwise, and what found no place in the queue for minutes.
@@ -80,7 +82,7 @@ class Pace:
                 last = {item.id: answers[item.id] for item in later}
                 return {**refused, **last, **{item.id: answers[later[0].id] for item in rest}}
             if later:
-                _back_off(fruitless)
+                wait(_back_off(fruitless))
             waiting = [*later, *rest]
         return refused
 
@@ -108,6 +110,6 @@ class Pace:
             self._limit = max(1.0, self._limit / 2) if full else min(_MOST, self._limit + 1)
 
 
-def _back_off(fruitless: int) -> None:
+def _back_off(fruitless: int) -> float:
     longest = min(_LONGEST_WAIT, _FIRST_WAIT * 2**fruitless)
-    bridge.pause(longest * random.uniform(0.5, 1))  # noqa: S311 - so that threads do not come back together
+    return longest * random.uniform(0.5, 1)  # noqa: S311 - so that threads do not come back together

@@ -1,0 +1,241 @@
+"""Loading under trouble: refused requests and items, cut connections, stalls, full queues, a node that dies."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from elasticsearch import Elasticsearch
+from langchain_core.documents import Document
+
+from tests.elastic.encoders import WordWeights
+from tests.elastic.gateway import Gateway
+from tests.elastic.node import Node
+from tests.elasticsearch.stores import Stores
+from vectorface import RetryPolicy
+from vectorface.backends.elasticsearch import BM25, ElasticsearchDB, Elser, SparseEncoder
+from vectorface.backends.elasticsearch.pace import Pace
+from vectorface.errors import (
+    InferenceQueueFullError,
+    ModelNotFoundError,
+    ModelNotReadyError,
+    PartialWriteError,
+    TransientError,
+)
+
+QUICK = RetryPolicy(attempts=8, initial=0.05, maximum=0.5, jitter=0.05)
+MODEL = "/_ml/trained_models/.elser_model_2"
+
+
+def documents(count: int) -> list[Document]:
+    return [
+        Document(id=f"d{n}", page_content=f"The lamp of keeper {n} burns.", metadata={"n": n})
+        for n in range(count)
+    ]
+
+
+def contents(store: ElasticsearchDB) -> dict[str, tuple[str, dict[str, Any]]]:
+    return {record.id: (record.text, record.metadata) for record in store.scan()}
+
+
+def contents_of(given: list[Document]) -> dict[str, tuple[str, dict[str, Any]]]:
+    return {str(one.id): (one.page_content, one.metadata) for one in given}
+
+
+@pytest.fixture
+def gateway(elasticsearch_url: str) -> Iterator[Gateway]:
+    """A gateway of this test's own, to be troubled."""
+    with Gateway(elasticsearch_url) as gateway:
+        yield gateway
+
+
+@pytest.fixture
+def through(gateway: Gateway) -> Iterator[Stores]:
+    opener = Stores(gateway.url)
+    yield opener
+    gateway.faults()
+    opener.close()
+
+
+def deploy(gateway: Gateway, **options: int) -> None:
+    gateway.request("PUT", MODEL, {"input": {"field_names": ["text_field"]}})
+    query = "&".join(f"{name}={value}" for name, value in options.items())
+    gateway.request("POST", f"{MODEL}/deployment/_start?wait_for=started&{query}")
+
+
+# -- faults -----------------------------------------------------------------------------------------------
+
+
+def test_all_is_stored_once_through_refusals_resets_and_stalls(gateway: Gateway, through: Stores) -> None:
+    given = documents(5_000)
+    store = through.open(SparseEncoder(WordWeights()), timeout=30)
+    gateway.faults(
+        paths="_bulk|_mget",
+        too_many=0.2,
+        items=0.02,
+        reset_before=0.1,
+        reset_after=0.1,
+        stalls=0.1,
+        stall_seconds=2,
+    )
+    report = store.upsert_parallel(given, batch_size=250, retry=QUICK)
+    assert (report.written, report.failed, report.total) == (5_000, 0, 5_000)
+    counts = gateway.counters()["faults"]
+    gateway.faults()
+    assert contents(store) == contents_of(given)
+    assert {"too_many", "reset_before", "reset_after"} <= {name for name, count in counts.items() if count}
+    versions = store.client.search(index=store.index, size=10_000, version=True, source=False)["hits"]["hits"]
+    assert len(versions) == 5_000
+
+
+def test_an_add_that_was_done_unheard_is_no_duplicate(gateway: Gateway, through: Stores) -> None:
+    store = through.open(BM25())
+    gateway.faults(paths="_bulk", reset_after=1.0, limit=2)
+    report = store.add(documents(20))
+    assert (report.written, report.failed) == (20, 0)
+
+
+def test_refused_items_are_sent_again_and_only_those(gateway: Gateway, through: Stores) -> None:
+    store = through.open(BM25())
+    gateway.faults(paths="_bulk", items=0.3, limit=200)
+    given = documents(300)
+    report = store.upsert_parallel(given, batch_size=100, retry=QUICK)
+    assert report.written == 300
+    hits = store.client.search(index=store.index, size=300, version=True, source=False)["hits"]["hits"]
+    assert {hit["_version"] for hit in hits} == {1}
+
+
+def test_an_answer_that_ends_too_soon_may_have_been_done(gateway: Gateway, through: Stores) -> None:
+    store = through.open(BM25())
+    gateway.faults(paths="_bulk", truncated=1.0, limit=1)
+    assert store.add(documents(10)).written == 10
+
+
+def test_a_server_that_stays_unwell_is_reported_document_by_document(
+    gateway: Gateway, through: Stores
+) -> None:
+    store = through.open(BM25())
+    gateway.faults(paths="_bulk", too_many=1.0)
+    retry = RetryPolicy(attempts=2, initial=0, jitter=0)
+    report = store.upsert_parallel(documents(30), batch_size=10, retry=retry, on_error="report")
+    assert (report.written, report.failed) == (0, 30)
+    assert all(isinstance(failure.error, TransientError) for failure in report.failures)
+    gateway.faults()
+    assert report.retry().written == 30
+    assert contents(store) == contents_of(documents(30))
+
+
+def test_retry_after_is_heeded(gateway: Gateway, through: Stores) -> None:
+    store = through.open(BM25())
+    gateway.faults(paths="_bulk", too_many=1.0, retry_after=1, limit=1)
+    begun = time.perf_counter()
+    assert store.upsert(documents(3)).written == 3
+    assert time.perf_counter() - begun >= 1
+
+
+def test_a_search_that_is_refused_says_so(gateway: Gateway, through: Stores) -> None:
+    store = through.open(BM25())
+    gateway.faults(paths="_search", too_many=1.0)
+    with pytest.raises(TransientError, match="searching index"):
+        store.query("lamp")
+
+
+# -- what a model can take ----------------------------------------------------------------------------------
+
+
+def test_a_small_queue_slows_writes_down_and_loses_nothing(gateway: Gateway, through: Stores) -> None:
+    deploy(gateway, number_of_allocations=2, queue_capacity=4)
+    gateway.configure(service_seconds=0.002)
+    given = documents(600)
+    store = through.open(Elser(pipeline=through.name()))
+    report = store.upsert_parallel(given, retry=RetryPolicy(attempts=1))
+    assert (report.written, report.failed) == (600, 0)
+    assert contents(store) == contents_of(given)
+    assert store._pace is not None
+    assert store._pace.limit < 64
+    stats = gateway.request("GET", f"{MODEL}/_stats")["trained_model_stats"][0]["deployment_stats"]
+    assert stats["nodes"][0]["rejected_execution_count"] > 0
+
+
+def test_a_queue_that_stays_full_becomes_an_error_of_its_own() -> None:
+    class Item:
+        id = "a"
+
+    def full(items: Any) -> dict[str, str]:
+        return {item.id: "full" for item in items}
+
+    refused = Pace(start=4).through([Item()], full, lambda answer: answer == "full", wait=lambda _: None)
+    assert refused == {"a": "full"}
+
+
+def test_a_model_that_is_not_there_is_told_for_each_document(gateway: Gateway, through: Stores) -> None:
+    deploy(gateway)
+    store = through.open(Elser(pipeline=through.name()))
+    gateway.request("POST", f"{MODEL}/deployment/_stop?force=true")
+    with pytest.raises(PartialWriteError, match=r"ElserModel") as caught:
+        store.upsert(documents(2))
+    error = caught.value.report.failures[0].error
+    assert isinstance(error, ModelNotReadyError | ModelNotFoundError)
+    assert store.count() == 0
+
+
+def test_a_full_queue_is_an_error_with_advice(gateway: Gateway, through: Stores) -> None:
+    deploy(gateway, number_of_allocations=1, queue_capacity=1)
+    gateway.configure(service_seconds=0.2)
+    store = through.open(Elser(pipeline=through.name()))
+    errors: list[Exception] = []
+
+    def search() -> None:
+        try:
+            store.query("lamp")
+        except Exception as error:  # noqa: BLE001 - looked at below
+            errors.append(error)
+
+    threads = [threading.Thread(target=search) for _ in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors
+    assert {type(error) for error in errors} == {InferenceQueueFullError}
+    assert "queue_capacity" in str(errors[0])
+
+
+# -- a node that dies ---------------------------------------------------------------------------------------
+
+
+def test_a_node_that_dies_in_the_middle_and_comes_back() -> None:
+    given = documents(4_000)
+    with Node(heap="512m") as node:
+        store = ElasticsearchDB(SparseEncoder(WordWeights()))
+        store.connect(url=node.url, index="crash", shards=1, replicas=0, timeout=10)
+        begun = threading.Event()
+
+        def crash() -> None:
+            begun.wait(30)
+            node.kill()
+            node.start()
+
+        crashing = threading.Thread(target=crash)
+        crashing.start()
+
+        def slowly() -> Iterator[Document]:
+            for n, one in enumerate(given):
+                if n == 1_500:
+                    begun.set()
+                    time.sleep(0.3)
+                yield one
+
+        patient = RetryPolicy(attempts=30, initial=0.5, maximum=2.0)
+        report = store.upsert_parallel(slowly(), batch_size=100, retry=patient, on_error="report")
+        crashing.join()
+        if not report.ok:
+            report.retry()
+        assert report.total == 4_000
+        with Elasticsearch(node.url) as client:
+            client.indices.refresh(index="crash")
+        assert contents(store) == contents_of(given)
+        store.close()
