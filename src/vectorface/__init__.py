@@ -15,9 +15,18 @@ from vectorface.connecting import connect
 
 if TYPE_CHECKING:
     from vectorface.backends.chroma import ChromaDB
+    from vectorface.backends.elasticsearch import (
+        BM25,
+        Dense,
+        ElasticsearchDB,
+        Elser,
+        Hybrid,
+        Pruning,
+        SparseEncoder,
+    )
     from vectorface.backends.memory import InMemoryDB
     from vectorface.documents import document_id
-    from vectorface.embeddings import MiniLM, SentenceTransformerEmbeddings
+    from vectorface.embeddings import MiniLM, SentenceTransformerEmbeddings, SpladeEmbeddings
     from vectorface.ingest.retrying import RetryPolicy
     from vectorface.interface import VectorDBInterface
     from vectorface.preprocessing import preprocess
@@ -27,17 +36,25 @@ __version__ = "0.1.0"
 
 #: Where each public name lives; it is imported when it is first used, so that ``import vectorface`` is quick.
 _HOMES: Final = {
+    "BM25": "vectorface.backends.elasticsearch",
     "ChromaDB": "vectorface.backends.chroma",
     "DeleteReport": "vectorface.records",
+    "Dense": "vectorface.backends.elasticsearch",
+    "ElasticsearchDB": "vectorface.backends.elasticsearch",
+    "Elser": "vectorface.backends.elasticsearch",
     "Failure": "vectorface.records",
     "Hit": "vectorface.records",
+    "Hybrid": "vectorface.backends.elasticsearch",
     "InMemoryDB": "vectorface.backends.memory",
     "IndexInfo": "vectorface.records",
     "MiniLM": "vectorface.embeddings",
+    "Pruning": "vectorface.backends.elasticsearch",
     "Record": "vectorface.records",
     "ReplaceReport": "vectorface.records",
     "RetryPolicy": "vectorface.ingest.retrying",
     "SentenceTransformerEmbeddings": "vectorface.embeddings",
+    "SparseEncoder": "vectorface.backends.elasticsearch",
+    "SpladeEmbeddings": "vectorface.embeddings",
     "VectorDBInterface": "vectorface.interface",
     "WriteReport": "vectorface.records",
     "document_id": "vectorface.documents",
@@ -45,17 +62,25 @@ _HOMES: Final = {
 }
 
 __all__ = [
+    "BM25",
     "ChromaDB",
     "DeleteReport",
+    "Dense",
+    "ElasticsearchDB",
+    "Elser",
     "Failure",
     "Hit",
+    "Hybrid",
     "InMemoryDB",
     "IndexInfo",
     "MiniLM",
+    "Pruning",
     "Record",
     "ReplaceReport",
     "RetryPolicy",
     "SentenceTransformerEmbeddings",
+    "SparseEncoder",
+    "SpladeEmbeddings",
     "VectorDBInterface",
     "WriteReport",
     "connect",

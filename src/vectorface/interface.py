@@ -6,6 +6,7 @@ on every backend. What a backend implements are the primitives of :class:`vector
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
@@ -33,6 +34,7 @@ from vectorface.errors import (
     InvalidInputError,
     InvalidQueryError,
     NotConnectedError,
+    VectorfaceError,
 )
 from vectorface.filters import Filter, constant, parse
 from vectorface.indexes import (
@@ -78,6 +80,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from vectorface.langchain import VectorfaceRetriever, VectorfaceVectorStore
+
+
+_LOGGER = logging.getLogger(__name__)
 
 
 class VectorDBInterface(Backend):
@@ -630,7 +635,7 @@ class VectorDBInterface(Backend):
         if dry_run:
             return DeleteReport(matched=len(ids), deleted=0, dry_run=True, ids=ids)
         removals = [self._remove(batch) for batch in chunks(targets, self.limits.max_documents)]
-        self._refresh()
+        self.show_written()
         return DeleteReport(
             matched=len(ids),
             deleted=sum(removal.deleted for removal in removals),
@@ -834,8 +839,11 @@ class VectorDBInterface(Backend):
 
     @final
     def show_written(self) -> None:
-        """Make what was written visible to searches (for the upserter)."""
-        self._refresh()
+        """Make what was written visible to searches; if that fails, it is stored all the same."""
+        try:
+            self._refresh()
+        except VectorfaceError as error:
+            _LOGGER.warning("What was written or deleted may not show in searches at once: %s", error)
 
     @final
     def write_entries(self, entries: Sequence[Entry], mode: Mode) -> Mapping[str, Exception]:

@@ -29,6 +29,7 @@ DEFAULTS: dict[str, Any] = {
     "k": 4,
     "filter": None,
     "contains": None,
+    "native": None,
     "search_type": "similarity",
     "fetch_k": 20,
     "lambda_mult": 0.5,

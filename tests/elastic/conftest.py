@@ -48,9 +48,10 @@ def unique() -> str:
 
 @pytest.fixture
 def index(client: Elasticsearch, unique: str) -> Iterator[str]:
-    """The name of an index that is still to be made."""
+    """The name of an index that is still to be made; it and those whose names begin with it are removed."""
     yield unique
-    client.options(ignore_status=404).indices.delete(index=f"{unique}*", expand_wildcards="all")
+    for made in client.indices.get(index=f"{unique}*", expand_wildcards="all"):
+        client.indices.delete(index=made)
 
 
 @pytest.fixture

@@ -140,18 +140,24 @@ class Node(AbstractContextManager["Node"]):
     """One Elasticsearch server with a data folder of its own.
 
     Args:
-        security: Whether users must say who they are; then ``elastic`` has :attr:`password`.
+        users: Roles by user; with it users must say who they are. All have :attr:`password`, and there is
+            the superuser ``elastic`` beside them.
+        roles: What ``roles.yml`` says of roles that are not built in.
         heap: Size of the JVM's heap.
     """
 
     host = "127.0.0.1"
     password = "bootstrap-password"  # noqa: S105 - of a server on loopback that lives for a test run
 
-    def __init__(self, *, security: bool = False, heap: str = "768m") -> None:
+    def __init__(
+        self, *, users: Mapping[str, str] | None = None, roles: str = "", heap: str = "768m"
+    ) -> None:
         self.port = free_port()
         self._transport_port = free_port()
         self._heap = heap
-        self._security = security
+        self._security = users is not None
+        self._users = users or {}
+        self._roles = roles
         self._home: Path | None = None
         self._folder: Path | None = None
         self._process: subprocess.Popen[bytes] | None = None
@@ -210,7 +216,7 @@ class Node(AbstractContextManager["Node"]):
                 (self._folder / name).mkdir()
             _give_to_user(self._folder)
             if self._security:
-                self._set_password(self._folder)
+                self._secure(self._folder)
         return self._folder
 
     def _environment(self, folder: Path) -> dict[str, str]:
@@ -224,32 +230,27 @@ class Node(AbstractContextManager["Node"]):
             "HOME": str(folder),
         }
 
-    def _set_password(self, folder: Path) -> None:
-        self.run_tool("elasticsearch-keystore", "create", folder=folder)
-        self.run_tool(
-            "elasticsearch-keystore", "add", "-x", "bootstrap.password", folder=folder, typed=self.password
-        )
+    def _secure(self, folder: Path) -> None:
+        (folder / "config" / "roles.yml").write_text(self._roles)
+        self._run(folder, "elasticsearch-keystore", "create")
+        self._run(folder, "elasticsearch-keystore", "add", "-x", "bootstrap.password", typed=self.password)
+        for user, role in self._users.items():
+            self._run(folder, "elasticsearch-users", "useradd", user, "-p", self.password, "-r", role)
 
-    def run_tool(self, name: str, *arguments: str, folder: Path | None = None, typed: str = "") -> str:
-        """Run one of the server's command-line tools on this node and return what it says.
-
-        Raises:
-            NodeError: It failed.
-        """
-        home, at = self._home or fetched(), folder or self._prepared()
+    def _run(self, folder: Path, name: str, *arguments: str, typed: str = "") -> None:
+        """Run one of the server's command-line tools on this node."""
+        assert self._home is not None
         done = subprocess.run(
-            [home / "bin" / name, *arguments],
-            env=self._environment(at),
+            [self._home / "bin" / name, *arguments],
+            env=self._environment(folder),
             input=typed.encode(),
             capture_output=True,
             check=False,
             timeout=120,
             **_as_user(),
         )
-        said: str = (done.stdout + done.stderr).decode()
         if done.returncode:
-            raise NodeError(f"{name} {' '.join(arguments)} failed: {said}")
-        return said
+            raise NodeError(f"{name} {arguments[0]} failed: {(done.stdout + done.stderr).decode()}")
 
     def _await(self, timeout: float) -> None:
         deadline = time.monotonic() + timeout

@@ -1,11 +1,12 @@
 """Deployments: starting, capacity, queues, statistics, stopping.
 
-Translated from Elastic's ``ml/3rd_party_deployment.yml``: start with a missing definition, while a download runs, with
-and without a cache, with low priority (also with several allocations or threads), update, clear the cache, aliases on
-PyTorch models (also to an undeployed one), definition status (in ``test_gateway_models``), stop with allow_no_match,
-several deployments of one model, the same id twice, an id of another model, the default id, a model with the id of a
-deployment, prefix strings. Not there: mask tokens of ``fill_mask`` and the Japanese tokenizer, because the gateway has
-no tokenizers to configure. From ``ml/update_trained_model_deployment.yml``: its one case.
+Translated from Elastic's ``ml/3rd_party_deployment.yml``: start with a missing definition, while a download
+runs, with and without a cache, with low priority (also with several allocations or threads), update, clear
+the cache, aliases on PyTorch models (also to an undeployed one), definition status (in
+``test_gateway_models``), stop with allow_no_match, several deployments of one model, the same id twice, an id
+of another model, the default id, a model with the id of a deployment, prefix strings. Not there: mask tokens
+of ``fill_mask`` and the Japanese tokenizer, because the gateway has no tokenizers to configure. From
+``ml/update_trained_model_deployment.yml``: its one case.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ def node_stats(client: Elasticsearch, name: str) -> dict[str, Any]:
     return found
 
 
-# -- starting -------------------------------------------------------------------------------------------------
+# -- starting ----------------------------------------------------------------------------------------------
 
 
 def test_a_missing_definition_is_not_started(client: Elasticsearch) -> None:
@@ -71,7 +72,8 @@ def test_a_start_waits_for_the_download_as_long_as_it_may(client: Elasticsearch,
         start(client, ".elser_model_2", timeout="100ms")
     assert refused.value.meta.status == 408
     assert refused.value.body["error"]["reason"] == (
-        "Model download task is currently running. Wait for trained model [.elser_model_2] download task to complete "
+        "Model download task is currently running. Wait for trained model [.elser_model_2] download task to "
+        "complete "
         "then try again"
     )
     assert start(client, ".elser_model_2")["assignment_state"] == "started"
@@ -92,7 +94,9 @@ def test_without_a_visible_download_the_definition_is_truncated(
 
 
 @pytest.mark.parametrize(("given", "shown"), [("0", "0"), ("10kb", "10kb")])
-def test_the_cache_has_the_size_that_is_asked_for(client: Elasticsearch, model: str, given: str, shown: str) -> None:
+def test_the_cache_has_the_size_that_is_asked_for(
+    client: Elasticsearch, model: str, given: str, shown: str
+) -> None:
     assignment = start(client, model, cache_size=given)
     assert assignment["assignment_state"] == "started"
     assert assignment["task_parameters"]["cache_size"] == shown
@@ -116,18 +120,32 @@ def test_the_cache_can_be_cleared(client: Elasticsearch, model: str) -> None:
 
 def test_low_priority_takes_one_allocation_of_one_thread(client: Elasticsearch, model: str) -> None:
     parameters = start(client, model, priority="low")["task_parameters"]
-    kept = {name: parameters[name] for name in ("priority", "number_of_allocations", "threads_per_allocation")}
+    kept = {
+        name: parameters[name] for name in ("priority", "number_of_allocations", "threads_per_allocation")
+    }
     assert kept == {"priority": "low", "number_of_allocations": 1, "threads_per_allocation": 1}
 
 
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
-        ({"priority": "low", "number_of_allocations": 3}, "[number_of_allocations] must be 1 when [priority] is low"),
-        ({"priority": "low", "threads_per_allocation": 4}, "[threads_per_allocation] must be 1 when [priority] is low"),
+        (
+            {"priority": "low", "number_of_allocations": 3},
+            "[number_of_allocations] must be 1 when [priority] is low",
+        ),
+        (
+            {"priority": "low", "threads_per_allocation": 4},
+            "[threads_per_allocation] must be 1 when [priority] is low",
+        ),
         ({"number_of_allocations": 0}, "[number_of_allocations] must be a positive integer"),
-        ({"threads_per_allocation": 3}, "[threads_per_allocation] must be a power of 2 less than or equal to 32"),
-        ({"threads_per_allocation": 64}, "[threads_per_allocation] must be a power of 2 less than or equal to 32"),
+        (
+            {"threads_per_allocation": 3},
+            "[threads_per_allocation] must be a power of 2 less than or equal to 32",
+        ),
+        (
+            {"threads_per_allocation": 64},
+            "[threads_per_allocation] must be a power of 2 less than or equal to 32",
+        ),
         ({"queue_capacity": 0}, "[queue_capacity] must be a positive integer"),
         ({"queue_capacity": 1_000_001}, "[queue_capacity] must be less than 1000000"),
         ({"timeout": "0s"}, "[timeout] must be positive"),
@@ -153,8 +171,10 @@ def test_defaults_are_the_versions(client: Elasticsearch, gateway: Gateway, mode
     assert start(client, model, deployment_id="older")["task_parameters"]["queue_capacity"] == 1024
 
 
-def test_starting_takes_time_and_goes_on_after_a_timeout(client: Elasticsearch, gateway: Gateway, model: str) -> None:
-    gateway.configure(start_seconds=0.4)
+def test_starting_takes_time_and_goes_on_after_a_timeout(
+    client: Elasticsearch, gateway: Gateway, model: str
+) -> None:
+    gateway.configure(start_seconds=0.8)
     with pytest.raises(ApiError) as late:
         start(client, model, timeout="100ms")
     assert late.value.meta.status == 408
@@ -173,9 +193,13 @@ def test_a_deployments_id_is_its_own(client: Elasticsearch, model: str) -> None:
     start(client, model, deployment_id="mine")
     with pytest.raises(ConflictError, match=r"existing deployment with the same id \[mine\] exist"):
         start(client, model, deployment_id="mine")
-    with pytest.raises(BadRequestError, match=r"Deployment id \[another_test_model\] is the same as an another model"):
+    with pytest.raises(
+        BadRequestError, match=r"Deployment id \[another_test_model\] is the same as an another model"
+    ):
         start(client, model, deployment_id="another_test_model")
-    with pytest.raises(BadRequestError, match=r"Cannot create model \[mine\] the id is the same as an current model"):
+    with pytest.raises(
+        BadRequestError, match=r"Cannot create model \[mine\] the id is the same as an current model"
+    ):
         put_pytorch(client, "mine")
     with pytest.raises(NotFoundError, match="No known trained model with model_id"):
         start(client, "missing")
@@ -184,13 +208,16 @@ def test_a_deployments_id_is_its_own(client: Elasticsearch, model: str) -> None:
 def test_prefix_strings_are_kept(client: Elasticsearch) -> None:
     prefixes = {"search": "this is a query", "ingest": "this is a passage"}
     client.ml.put_trained_model(
-        model_id="prefixed", model_type="pytorch", inference_config={"text_embedding": {}}, prefix_strings=prefixes
+        model_id="prefixed",
+        model_type="pytorch",
+        inference_config={"text_embedding": {}},
+        prefix_strings=prefixes,
     )
     (config,) = client.ml.get_trained_models(model_id="prefixed")["trained_model_configs"]
     assert config["prefix_strings"] == prefixes
 
 
-# -- several, updates, stops ----------------------------------------------------------------------------------
+# -- several, updates, stops -------------------------------------------------------------------------------
 
 
 def test_deployments_of_one_model_work_side_by_side(client: Elasticsearch, model: str) -> None:
@@ -201,14 +228,19 @@ def test_deployments_of_one_model_work_side_by_side(client: Elasticsearch, model
     assert answer["count"] == 1
     rows = [row["deployment_stats"]["deployment_id"] for row in answer["trained_model_stats"]]
     assert rows == ["for_ingest", "for_search"]
-    assert client.ml.get_trained_models_stats(model_id="for_search")["trained_model_stats"][0]["model_id"] == model
+    assert (
+        client.ml.get_trained_models_stats(model_id="for_search")["trained_model_stats"][0]["model_id"]
+        == model
+    )
 
 
 def test_allocations_are_updated(client: Elasticsearch, gateway: Gateway, model: str) -> None:
     gateway.configure(processors=4)
     start(client, model, deployment_id="mine")
     update = client.ml.update_trained_model_deployment
-    assert update(model_id="mine", number_of_allocations=4)["assignment"]["task_parameters"]["model_id"] == model
+    assert (
+        update(model_id="mine", number_of_allocations=4)["assignment"]["task_parameters"]["model_id"] == model
+    )
     assert stats(client, model)["number_of_allocations"] == 4
     with pytest.raises(ApiError, match="Could not update deployment because there are not enough resources"):
         update(model_id="mine", number_of_allocations=5)
@@ -226,15 +258,21 @@ def test_stopping_what_is_not_there_is_a_matter_of_allow_no_match(client: Elasti
     assert stop(model_id="for_search", allow_no_match=True)["stopped"]
 
 
-def test_what_a_pipeline_uses_is_stopped_by_force_alone(client: Elasticsearch, model: str, unique: str) -> None:
+def test_what_a_pipeline_uses_is_stopped_by_force_alone(
+    client: Elasticsearch, model: str, unique: str
+) -> None:
     start(client, model)
     client.ml.put_trained_model_alias(model_id=model, model_alias="pytorch")
-    for named, why in (("pytorch", "it has a model_alias [pytorch] that is still referenced"), (model, "it is referenced")):
+    for named, why in (
+        ("pytorch", "it has a model_alias [pytorch] that is still referenced"),
+        (model, "it is referenced"),
+    ):
         client.ingest.put_pipeline(id=unique, processors=[{"inference": {"model_id": named}}])
         with pytest.raises(ConflictError) as refused:
             client.ml.stop_trained_model_deployment(model_id=model)
         assert refused.value.body["error"]["reason"] == (
-            f"Cannot stop deployment [{model}] as {why} by ingest processors; use force to stop the deployment"
+            f"Cannot stop deployment [{model}] as {why} by ingest processors; use force to stop the "
+            "deployment"
         )
     with pytest.raises(ConflictError):
         client.ml.delete_trained_model(model_id=model)
@@ -261,7 +299,7 @@ def test_an_alias_moves_between_deployed_models_alone(client: Elasticsearch, mod
         client.ml.put_trained_model_alias(model_id="another_test_model", model_alias="pytorch", reassign=True)
 
 
-# -- inference ------------------------------------------------------------------------------------------------
+# -- inference ---------------------------------------------------------------------------------------------
 
 
 def test_elser_answers_with_weighted_tokens(client: Elasticsearch, elser: str) -> None:
@@ -319,7 +357,9 @@ def test_a_request_that_waits_too_long_times_out(client: Elasticsearch, gateway:
     assert stats(client, elser)["timeout_count"] == 1
 
 
-def test_allocations_work_at_the_same_time_and_threads_make_one_faster(client: Elasticsearch, gateway: Gateway) -> None:
+def test_allocations_work_at_the_same_time_and_threads_make_one_faster(
+    client: Elasticsearch, gateway: Gateway
+) -> None:
     client.ml.put_trained_model(model_id=".elser_model_2", input={"field_names": ["text_field"]})
     gateway.configure(service_seconds=0.2)
     shapes = {"elser_one": (1, 1), "elser_four": (4, 1), "elser_threads": (1, 2)}
@@ -336,8 +376,8 @@ def test_allocations_work_at_the_same_time_and_threads_make_one_faster(client: E
         infer(client, name, *(f"{name} {number}" for number in range(4)))
         lasted[name] = time.monotonic() - began
     assert lasted["elser_one"] >= 0.8
-    assert 0.2 <= lasted["elser_four"] < 0.5
-    assert 0.4 <= lasted["elser_threads"] < 0.75
+    assert 0.2 <= lasted["elser_four"] < 0.5 * lasted["elser_one"]
+    assert 0.4 <= lasted["elser_threads"] < 0.9 * lasted["elser_one"]
 
 
 def test_searches_overtake_writes_in_the_queue(client: Elasticsearch, gateway: Gateway, index: str) -> None:
@@ -361,10 +401,13 @@ def test_the_old_path_is_deprecated(client: Elasticsearch, elser: str) -> None:
         body={"docs": [{"text_field": "lamp"}]},
         headers={"content-type": "application/json", "accept": "application/json"},
     )
-    assert "is deprecated! Use [POST /_ml/trained_models/{model_id}/_infer] instead." in answer.meta.headers["warning"]
+    assert (
+        "is deprecated! Use [POST /_ml/trained_models/{model_id}/_infer] instead."
+        in answer.meta.headers["warning"]
+    )
 
 
-# -- capacity -------------------------------------------------------------------------------------------------
+# -- capacity ----------------------------------------------------------------------------------------------
 
 
 def test_a_deployment_needs_processors(client: Elasticsearch, gateway: Gateway, model: str) -> None:
@@ -378,9 +421,9 @@ def test_a_deployment_needs_processors(client: Elasticsearch, gateway: Gateway, 
     cause = none.value.body["error"]["caused_by"]
     assert cause["type"] == "illegal_state_exception"
     assert re.search(
-        r"allocation explanation \[Could not assign \(more\) allocations on node \[.+\]\. Reason: This node has "
-        r"insufficient allocated processors\. Available processors \[4\], free processors \[2\], processors required "
-        r"for each allocation of this model \[4\]\]",
+        r"allocation explanation \[Could not assign \(more\) allocations on node \[.+\]\. Reason: This node "
+        r"has insufficient allocated processors\. Available processors \[4\], free processors \[2\], "
+        r"processors required for each allocation of this model \[4\]\]",
         cause["reason"],
     )
     start(client, model, deployment_id="low", priority="low")
@@ -399,7 +442,9 @@ def test_elser_needs_a_node_of_four_gigabytes(client: Elasticsearch, gateway: Ga
         start(client, ".elser_model_2", deployment_id="second")
 
 
-def test_with_lazy_nodes_a_deployment_waits_for_room(client: Elasticsearch, gateway: Gateway, model: str) -> None:
+def test_with_lazy_nodes_a_deployment_waits_for_room(
+    client: Elasticsearch, gateway: Gateway, model: str
+) -> None:
     gateway.configure(processors=2, lazy_nodes=1)
     start(client, model, deployment_id="first", number_of_allocations=2)
     waiting = start(client, model, deployment_id="second")

@@ -17,12 +17,14 @@ if TYPE_CHECKING:
     from vectorface.embeddings.identity import EmbeddingIdentity, identify
     from vectorface.embeddings.minilm import MiniLM, TruncationWarning
     from vectorface.embeddings.sentence_transformers import SentenceTransformerEmbeddings
+    from vectorface.embeddings.splade import SpladeEmbeddings
 
 __all__ = [
     "Embedder",
     "EmbeddingIdentity",
     "MiniLM",
     "SentenceTransformerEmbeddings",
+    "SpladeEmbeddings",
     "TruncationWarning",
     "concurrency",
     "embed_query",
@@ -35,6 +37,7 @@ _HOMES: Final = {
     "identity": ("EmbeddingIdentity", "identify"),
     "minilm": ("MiniLM", "TruncationWarning"),
     "sentence_transformers": ("SentenceTransformerEmbeddings",),
+    "splade": ("SpladeEmbeddings",),
 }
 _HOME_OF: Final = {name: home for home, names in _HOMES.items() for name in names}
 

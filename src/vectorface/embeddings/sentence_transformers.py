@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Sequence
 from functools import cached_property
-from threading import RLock
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from langchain_core.embeddings import Embeddings
 
-from vectorface.embeddings._extras import require
+from vectorface.embeddings._library_models import LibraryModel, weights_sha256
 from vectorface.embeddings._texts import check_texts
-from vectorface.embeddings.identity import EmbeddingIdentity, public_name
-from vectorface.errors import ConfigurationError
+from vectorface.embeddings.identity import EmbeddingIdentity
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -25,7 +22,7 @@ if TYPE_CHECKING:
 ModelLike: TypeAlias = "str | os.PathLike[str] | SentenceTransformer"
 
 
-class SentenceTransformerEmbeddings(Embeddings):
+class SentenceTransformerEmbeddings(LibraryModel, Embeddings):
     """Embed with a sentence-transformers model; needs ``pip install 'vectorface[sentence-transformers]'``.
 
     Documents go through ``encode_document`` and search texts through ``encode_query``, so models that were
@@ -47,8 +44,7 @@ class SentenceTransformerEmbeddings(Embeddings):
     SentenceTransformerEmbeddings('BAAI/bge-small-en-v1.5', normalize=True)
     """
 
-    #: Two calls at the same time pay: while one waits, for a core or for the GPU, the other goes on.
-    max_concurrency: Final = 2
+    kind = "SentenceTransformer"
 
     def __init__(
         self,
@@ -58,13 +54,8 @@ class SentenceTransformerEmbeddings(Embeddings):
         batch_size: int = 32,
         device: str | None = None,
     ) -> None:
-        self._source = os.fspath(model) if isinstance(model, os.PathLike) else model
+        super().__init__(model, batch_size=batch_size, device=device)
         self.normalize = normalize
-        self.batch_size = batch_size
-        self.device = device
-        self._lock = RLock()
-        if device is not None and not isinstance(self._source, str):
-            raise ConfigurationError("device= goes with a model's name; move a loaded model with model.to().")
 
     def embed_array(self, texts: Sequence[str]) -> FloatArray:
         """Embed documents into one array.
@@ -96,18 +87,6 @@ class SentenceTransformerEmbeddings(Embeddings):
         return vector
 
     @property
-    def model(self) -> SentenceTransformer:
-        """The loaded model; loads it at the first use.
-
-        Raises:
-            MissingExtraError: sentence-transformers is not installed.
-        """
-        if not isinstance(self._source, str):
-            return self._source
-        with self._lock:
-            return self._loaded
-
-    @property
     def dimension(self) -> int | None:
         """Length of the vectors, as the model states it; loads the model."""
         return self.identity.dimension
@@ -122,33 +101,12 @@ class SentenceTransformerEmbeddings(Embeddings):
         suffix = "" if self.normalize else " (not normalized)"
         return EmbeddingIdentity(
             name=f"sentence-transformers:{self._name}{suffix}",
-            weights=_weights_sha256(self.model),
+            weights=weights_sha256(self.model),
             dimension=_dimension(self.model),
         )
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._name!r}, normalize={self.normalize})"
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name not in {"_lock", "_loaded"}}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state, _lock=RLock())
-
-    @property
-    def _name(self) -> str:
-        if isinstance(self._source, str):
-            return public_name(self._source)
-        config = getattr(getattr(self._source[0], "auto_model", None), "config", None)
-        return public_name(getattr(config, "_name_or_path", "")) or type(self._source).__name__
-
-    @cached_property
-    def _loaded(self) -> SentenceTransformer:
-        library = require(
-            "sentence_transformers", extra="sentence-transformers", needed_by=type(self).__name__
-        )
-        model: SentenceTransformer = library.SentenceTransformer(self._source, device=self.device)
-        return model
 
     def _encode(self, encode: Any, texts: Sequence[str]) -> FloatArray:
         with self._lock:
@@ -167,17 +125,3 @@ def _dimension(model: SentenceTransformer) -> int | None:
     ask = getattr(model, "get_embedding_dimension", None) or model.get_sentence_embedding_dimension
     dimension: int | None = ask()
     return dimension
-
-
-def _weights_sha256(model: SentenceTransformer) -> str | None:
-    """Hash the sorted hashes of all tensors: their names and order change with the library's version."""
-    hashes = sorted(_tensor_sha256(tensor) for tensor in model.state_dict().values())
-    return hashlib.sha256("".join(hashes).encode()).hexdigest() if hashes else None
-
-
-def _tensor_sha256(tensor: Any) -> str:
-    from torch import uint8  # noqa: PLC0415 - a slow import, and whoever has a tensor has paid for it
-
-    digest = hashlib.sha256(f"{tensor.dtype} {tuple(tensor.shape)} ".encode())
-    digest.update(tensor.detach().cpu().contiguous().flatten().view(uint8).numpy())
-    return digest.hexdigest()

@@ -7,7 +7,6 @@ embeds. Nothing is shared between threads but the places in each stage and the o
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError, Executor, Future, ThreadPoolExecutor
@@ -43,8 +42,6 @@ OnError: TypeAlias = Literal["raise", "report"]
 Callback: TypeAlias = Callable[[Progress], None]
 #: What may be read: a document, or one that was prepared before.
 Input: TypeAlias = "Document | Item"
-
-_LOGGER = logging.getLogger(__name__)
 
 #: Seconds between looks at the order to cancel, which rings no bell.
 _LOOK = 0.1
@@ -159,16 +156,9 @@ class _Run:
             except Exception as error:  # noqa: BLE001 - the caller's own code raised: reported below, with it as cause
                 self._stop, cause = "source_error", error
             self._settle()
-        self._show()
-        return self._conclude(cause)
-
-    def _show(self) -> None:
-        """Make the written documents visible; they are stored all the same, so the report comes first."""
         if self._account.progress().written:
-            try:
-                self._writer.show()
-            except VectorfaceError as error:
-                _LOGGER.warning("The documents are written, but may not be found at once: %s", error)
+            self._writer.show()
+        return self._conclude(cause)
 
     def _close(self) -> None:
         self._halt.set()

@@ -95,7 +95,7 @@ class Writer(Protocol):
         ...
 
     def show(self) -> None:
-        """Make what was written visible to searches."""
+        """Make what was written visible to searches; it is stored all the same, so this never raises."""
         ...
 
     def close(self) -> None:

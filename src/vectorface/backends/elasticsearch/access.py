@@ -13,7 +13,7 @@ from elasticsearch import Elasticsearch
 from vectorface import bridge
 from vectorface.backends.elasticsearch.server import Server
 from vectorface.backends.elasticsearch.store import ElasticsearchDB
-from vectorface.errors import ConfigurationError
+from vectorface.errors import BackendError, ConfigurationError, VectorfaceError
 
 #: What reaches a cluster.
 Client: TypeAlias = Elasticsearch | ElasticsearchDB | Server
@@ -93,3 +93,12 @@ def function_twin_of(
 def is_missing(error: BaseException) -> bool:
     """Tell whether an error stands for the answer that there is no such thing (HTTP 404)."""
     return getattr(error.__cause__, "status_code", None) == HTTPStatus.NOT_FOUND
+
+
+def same_kind(error: VectorfaceError, message: str) -> VectorfaceError:
+    """Return an error of the same kind with another message."""
+    kind: Callable[[str], VectorfaceError] = type(error)
+    try:
+        return kind(message)
+    except TypeError:  # a kind that carries more than a message
+        return BackendError(message)

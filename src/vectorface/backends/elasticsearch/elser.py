@@ -10,8 +10,13 @@ from vectorface.asynchronous import twin_of
 from vectorface.backends.elasticsearch.access import TIMEOUT, Client
 from vectorface.backends.elasticsearch.checks import check_name, check_seconds
 from vectorface.backends.elasticsearch.deploying import MARGIN, DeployedModel
+from vectorface.backends.elasticsearch.deployments import Priority
+from vectorface.backends.elasticsearch.doctor import Diagnosis, diagnose
 from vectorface.backends.elasticsearch.expansion import MAX_TOKENS, MODEL_ID
+from vectorface.backends.elasticsearch.facts import collect
 from vectorface.backends.elasticsearch.models import INPUT_FIELD
+from vectorface.backends.elasticsearch.planning import Plan, Wanted, planned
+from vectorface.backends.elasticsearch.starting import check_size
 from vectorface.backends.elasticsearch.waiting import time_of
 from vectorface.errors import InvalidInputError, ModelError
 
@@ -105,9 +110,75 @@ class ElserModel(DeployedModel):
         results: list[Mapping[str, Any]] = answer["inference_results"]
         return results
 
+    # -- what fits, and what holds it up ------------------------------------------------------------------
+
+    def plan(
+        self,
+        *,
+        allocations: int = 1,
+        threads: int = 1,
+        deployments: int = 1,
+        priority: Priority = "normal",
+        cache_size: str | None = None,
+        deployment_id: str | None = None,
+    ) -> Plan:
+        """Say before anything is started whether it fits, where, and if not why and what would.
+
+        Args:
+            allocations: Copies of the model in a deployment.
+            threads: Threads of each.
+            deployments: How many such deployments.
+            priority: ``normal`` or ``low``.
+            cache_size: Memory for texts that come again, as in ``500mb``.
+            deployment_id: One that runs and is to become like that: so it does not stand in its own way.
+
+        Returns:
+            The plan, made to be printed.
+
+        Raises:
+            ConfigurationError: Elasticsearch would refuse the arguments; nothing was sent.
+            PermissionDeniedError: No ``monitor_ml``.
+        """
+        wanted = Wanted(
+            model_id=self.model_id,
+            allocations=allocations,
+            threads=threads,
+            deployments=deployments,
+            priority=priority,
+        )
+        if cache_size is not None:
+            check_size("cache_size", cache_size)
+        if deployment_id is not None:
+            check_name("deployment_id", deployment_id)
+        size = self.status().size or 0
+        return planned(self._server, wanted, size=size, cache_size=cache_size, without=deployment_id)
+
+    def doctor(self) -> Diagnosis:
+        """Say what holds the model up: node size, allocations, threads, queue, time-outs, pipelines.
+
+        It reads the statistics of deployments, ingest pipelines and nodes, and what nodes are busy with.
+        What is missing a privilege is left out, and named.
+
+        Returns:
+            What was found, the worst first, with the change to make; made to be printed.
+
+        Raises:
+            PermissionDeniedError: No ``monitor_ml``.
+
+        Example:
+            ::
+
+                diagnosis = ElserModel(client).doctor()
+                if not diagnosis.is_healthy:
+                    print(diagnosis)
+        """
+        return diagnose(collect(self._server, self.status()))
+
     # -- async twins --------------------------------------------------------------------------------------
 
     ainfer = twin_of(infer)
+    aplan = twin_of(plan)
+    adoctor = twin_of(doctor)
 
 
 def _weights(result: Mapping[str, Any]) -> dict[str, float]:

@@ -210,9 +210,9 @@ class Model(Remote):
             share = "" if seen[0] is None else f" ({seen[0]:.0%} are there)"
             return ModelNotReadyError(
                 f"Model {self.model_id!r} is not downloaded after {timeout:g} seconds{share}. The cluster "
-                "needs https://ml-models.elastic.co or a mirror (setting xpack.ml.model_repository); the index "
-                ".ml-notifications-* tells why a download failed. If it goes on, wait_until_downloaded() "
-                "waits longer; if not, delete() the model and put() it again."
+                "needs https://ml-models.elastic.co or a mirror (setting xpack.ml.model_repository); the "
+                "index .ml-notifications-* tells why a download failed. If it goes on, "
+                "wait_until_downloaded() waits longer; if not, delete() the model and put() it again."
             )
 
         until(look, timeout=deadline.left, late=late)

@@ -155,7 +155,12 @@ class Pipelines(Remote):
 
     def list_pipelines(self) -> list[Pipeline]:
         """Return all pipelines, by name; Elasticsearch brings many of its own."""
-        found = self._server.request("GET", "/_ingest/pipeline", doing="listing ingest pipelines")
+        try:
+            found = self._server.request("GET", "/_ingest/pipeline", doing="listing ingest pipelines")
+        except BackendError as error:
+            if is_missing(error):  # there are none at all
+                return []
+            raise
         return [Pipeline(name=name, definition=found[name]) for name in sorted(found)]
 
     def delete(self, name: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, Self, TypeAlias, get_args
 
@@ -14,6 +14,7 @@ from vectorface.backends.elasticsearch.access import (
     Remote,
     function_twin_of,
     is_missing,
+    same_kind,
     server_behind,
 )
 from vectorface.backends.elasticsearch.checks import check_count, check_name, check_one_of, check_seconds
@@ -124,7 +125,7 @@ class ReindexTask(Remote):
     """
 
     def __init__(self, client: Client, task_id: str, *, timeout: float = TIMEOUT) -> None:
-        if not isinstance(task_id, str) or not _TASK_ID.fullmatch(task_id):
+        if not _TASK_ID.fullmatch(str(task_id)):
             raise ConfigurationError(f"task_id={task_id!r:.80} is not one; it reads 'NODE:NUMBER'.")
         super().__init__(client, timeout=timeout)
         self.id = task_id
@@ -162,13 +163,14 @@ class ReindexTask(Remote):
             answer = self._server.request(
                 "GET", path_of("_tasks", self.id), doing=f"looking at task {self.id!r}"
             )
-        except BackendError as error:
-            if is_missing(error):
-                raise BackendError(
-                    f"{error} Perhaps its node has left the cluster, and the task with it: compare the counts "
-                    "of both indexes, and reindex() with op_type='create', conflicts='proceed' what is missing."
-                ) from error
-            raise
+        except VectorfaceError as error:  # an index, too, if nothing was ever recorded
+            if not is_missing(error):
+                raise
+            raise BackendError(
+                f"There is no task {self.id!r}. Perhaps its node has left the cluster, and the task with it: "
+                "compare the counts of both indexes, and reindex() what is missing with op_type='create', "
+                "conflicts='proceed'."
+            ) from error
         found = self._read(answer)
         self._failures = found.failures
         return found
@@ -190,10 +192,11 @@ class ReindexTask(Remote):
             seconds=task.get("running_time_in_nanos", 0) / 1e9,
             cancelled=status.get("canceled"),
             failures=tuple(self._failure(one) for one in response.get("failures", ())),
-            error=answered(500, answer["error"], f"reindexing (task {self.id!r})")
-            if "error" in answer
-            else None,
+            error=self._error(answer.get("error")),
         )
+
+    def _error(self, told: Mapping[str, Any] | None) -> VectorfaceError | None:
+        return None if told is None else answered(500, told, f"reindexing (task {self.id!r})")
 
     def _slices(self) -> list[Mapping[str, Any]]:
         """Return how far the running slices are: until they end, the task itself does not count them."""
@@ -426,15 +429,6 @@ def _refused(ended: ReindexProgress) -> VectorfaceError:
         f"{len(ended.failures)} documents were not copied, and the task ended with {ended.processed:,} of "
         f"{ended.total:,} done; task.failures names them. The first: {first}"
     )
-    error = _same_kind(first, message)
+    error = same_kind(first, message)
     error.__cause__ = first
     return error
-
-
-def _same_kind(error: VectorfaceError, message: str) -> VectorfaceError:
-    """Return an error of the same kind with another message."""
-    kind: Callable[[str], VectorfaceError] = type(error)
-    try:
-        return kind(message)
-    except TypeError:  # a kind that carries more than a message
-        return BackendError(message)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Protocol, TypeA
 
 import numpy as np
 
+from vectorface import embeddings as _embeddings
 from vectorface.backends.elasticsearch.codec import Shown, stored_of
 from vectorface.backends.elasticsearch.filters import Clause
 from vectorface.backends.elasticsearch.layout import SIMILARITIES, TEXT, TOKENS, VECTOR
@@ -364,6 +365,9 @@ class SparseEmbeddings(Protocol):
         ...
 
 
+_EMBEDS: Final = ("embed_documents", "embed_query")
+
+
 class TokenEncoder:
     """Token weights by any :class:`SparseEmbeddings`."""
 
@@ -371,17 +375,17 @@ class TokenEncoder:
     dimension: Final = None
 
     def __init__(self, embeddings: SparseEmbeddings) -> None:
+        if isinstance(embeddings, type) or not all(hasattr(embeddings, name) for name in _EMBEDS):
+            raise ConfigurationError(
+                f"embeddings={embeddings!r:.80} gives no token weights; pass an object with embed_documents() "
+                "and embed_query(), SpladeEmbeddings(model) for example."
+            )
         self.embeddings = embeddings
 
     @property
     def concurrency(self) -> int | None:
-        """How many calls at the same time pay: a model on this machine uses all of it."""
-        found: int | None = getattr(self.embeddings, "concurrency", 1)
-        return found
-
-    @property
-    def _identity(self) -> Any:
-        return getattr(self.embeddings, "identity", None)
+        """How many calls at the same time pay; ``None`` if unknown."""
+        return _embeddings.concurrency(self.embeddings)
 
     @property
     def tag(self) -> str:
@@ -391,10 +395,10 @@ class TokenEncoder:
 
     def fingerprint(self, metric: Metric) -> Fingerprint:
         """Return name and weights of the model."""
-        identity = self._identity
+        identity = _embeddings.identify(self.embeddings)
         return Fingerprint(
-            embedding=identity.name if identity else type(self.embeddings).__name__,
-            weights=identity.weights if identity else None,
+            embedding=identity.name,
+            weights=identity.weights,
             dimension=None,
             metric=metric,
             strategy=self.strategy,

@@ -1,0 +1,398 @@
+"""What holds ELSER up, told from what the cluster counts: symptom, cause, and the change to make."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal, TypeAlias, get_args
+
+from vectorface.backends.elasticsearch.deployments import Deployment
+from vectorface.backends.elasticsearch.facts import Facts, NodeLoad
+from vectorface.backends.elasticsearch.nodes import SMALLEST_NODE, memory_of
+from vectorface.backends.elasticsearch.planning import Plan, Wanted, fit
+
+Severity: TypeAlias = Literal["error", "warning", "info"]
+
+#: Seconds after which Elasticsearch gives up on the expansion of a search's text
+#: (``InferModelAction.Request.DEFAULT_TIMEOUT_FOR_API``).
+_SEARCH_TIMEOUT: Final = 10.0
+#: Percent of a node's processors from which on it is full.
+_FULL: Final = 90
+#: Percent of one processor from which on other work of a node is worth a word.
+_BUSY: Final = 50.0
+#: Share of a pipeline's time below which it is not the model that takes it.
+_HALF: Final = 0.5
+_OPTIMIZED: Final = ".elser_model_2_linux-x86_64"
+
+
+# -- what is found ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finding:
+    """Something that holds things up.
+
+    Attributes:
+        severity: ``error`` (does not work), ``warning`` (works badly) or ``info`` (could work better).
+        symptom: What is seen.
+        cause: Why that is.
+        advice: What to do.
+        call: The change as a call, where there is one; ``model`` is the ``ElserModel``.
+    """
+
+    severity: Severity
+    symptom: str
+    cause: str
+    advice: str
+    call: str = ""
+
+    def __str__(self) -> str:
+        call = f"\n    {self.call}" if self.call else ""
+        return f"{self.severity}: {self.symptom}\n  because {self.cause}\n  {self.advice}{call}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Diagnosis:
+    """What was found; ``print`` it.
+
+    Attributes:
+        findings: The worst first.
+        facts: What they are found by.
+    """
+
+    findings: tuple[Finding, ...]
+    facts: Facts
+
+    @property
+    def is_healthy(self) -> bool:
+        """Whether nothing is worse than an advice."""
+        return all(finding.severity == "info" for finding in self.findings)
+
+    @property
+    def bottleneck(self) -> Finding | None:
+        """What holds things up most; ``None`` if nothing does."""
+        return None if self.is_healthy else self.findings[0]
+
+    def __str__(self) -> str:
+        lines = [*map(str, self.findings)] or ["Nothing holds it up."]
+        if self.facts.unread:
+            lines.append(f"Not looked at, for want of a privilege: {', '.join(self.facts.unread)}.")
+        return "\n".join(lines)
+
+
+def diagnose(facts: Facts) -> Diagnosis:
+    """Tell from facts what holds ELSER up: a pure function.
+
+    Args:
+        facts: What the cluster tells, as ``collect`` reads them.
+    """
+    found = list(_of_model(facts))
+    if not found:
+        for deployment in facts.status.deployments:
+            found += [one for rule in _RULES for one in rule(deployment, facts)]
+        found += [*_of_pipelines(facts), *_of_nodes(facts), *_of_choice(facts)]
+    order = get_args(Severity)
+    found.sort(key=lambda finding: order.index(finding.severity))
+    return Diagnosis(findings=tuple(found), facts=facts)
+
+
+def _of_model(facts: Facts) -> Iterator[Finding]:
+    status = facts.status
+    if not status.exists:
+        yield Finding(
+            severity="error",
+            symptom=f"There is no model {status.model_id!r}.",
+            cause="nobody had it downloaded, or somebody deleted it.",
+            advice="Have it downloaded and deployed.",
+            call="model.ensure()",
+        )
+    elif not status.downloaded:
+        yield Finding(
+            severity="error",
+            symptom=f"The model {status.model_id!r} is not complete.",
+            cause="it is still being downloaded, or the download failed (index .ml-notifications-*).",
+            advice="Wait for it; if nothing comes, the cluster cannot reach https://ml-models.elastic.co.",
+            call="model.wait_until_downloaded()",
+        )
+    elif not status.deployments:
+        yield Finding(
+            severity="error",
+            symptom=f"Nothing runs the model {status.model_id!r}.",
+            cause="it was downloaded and never deployed, or its deployments were stopped.",
+            advice="Deploy it.",
+            call="model.ensure()",
+        )
+
+
+# -- one deployment ---------------------------------------------------------------------------------------
+
+
+def _not_started(deployment: Deployment, facts: Facts) -> Iterator[Finding]:
+    if deployment.is_started and deployment.allocated >= deployment.allocations:
+        return
+    plan = _plan(deployment, facts)
+    missing = deployment.allocations - deployment.allocated
+    symptom = (
+        f"Deployment {deployment.id!r} has {deployment.allocated} of {deployment.allocations} allocations."
+    )
+    severity: Severity = "warning" if deployment.is_started else "error"
+    if deployment.state == "failed":
+        yield Finding(
+            severity="error",
+            symptom=f"Deployment {deployment.id!r} failed.",
+            cause=deployment.why or "the server gives no reason.",
+            advice="Stop it, and start it again when the cause is gone.",
+            call=f"model.stop({deployment.id!r}, force=True); model.ensure({deployment.id!r})",
+        )
+    elif deployment.why is None:
+        yield Finding(
+            severity=severity,
+            symptom=symptom,
+            cause=f"{missing} of them are still starting.",
+            advice="Wait for them.",
+            call=f"model.wait_until_started({deployment.id!r}, wait_for='fully_allocated')",
+        )
+    else:
+        yield Finding(
+            severity=severity,
+            symptom=symptom,
+            cause=f"there is no room for more: {deployment.why}",
+            advice=_room_advice(plan),
+            call=_fewer(deployment, plan),
+        )
+
+
+def _plan(deployment: Deployment, facts: Facts) -> Plan:
+    """Plan one allocation more than a deployment has, beside all that runs."""
+    wanted = Wanted(
+        model_id=deployment.model_id,
+        threads=deployment.threads,
+        memory=0 if deployment.allocated else memory_of(deployment.model_id, facts.status.size or 0),
+    )
+    return fit(wanted, facts.nodes)
+
+
+def _room_advice(plan: Plan) -> str:
+    reasons = "; ".join(plan.reasons[1:] or plan.reasons)
+    more = f" ({reasons})" if reasons else ""
+    return f"Ask for fewer allocations or threads, stop another deployment, or add a node{more}."
+
+
+def _fewer(deployment: Deployment, plan: Plan) -> str:
+    fitting = deployment.allocated + plan.max_allocations
+    if not fitting:
+        return "print(model.plan())"
+    if deployment.is_started:
+        return f"model.update({deployment.id!r}, allocations={fitting})"
+    return f"model.stop({deployment.id!r}); model.ensure({deployment.id!r}, allocations={fitting})"
+
+
+def _more(deployment: Deployment, facts: Facts) -> tuple[str, str]:
+    """Return what gives a deployment more allocations, as advice and as a call."""
+    free = _plan(deployment, facts).max_allocations
+    if deployment.adaptive is not None and deployment.adaptive.maximum is not None and free:
+        least, most = deployment.adaptive.minimum, deployment.adaptive.maximum + free
+        return (
+            f"There are processors for {free} allocations more: let it have them.",
+            f"model.update({deployment.id!r}, adaptive=AdaptiveAllocations({least}, {most}))",
+        )
+    if free and deployment.adaptive is None:
+        return (
+            f"There are processors for {free} allocations more: let it have them.",
+            f"model.update({deployment.id!r}, allocations={deployment.allocations + free})",
+        )
+    if deployment.threads > 1:
+        return (
+            (
+                f"All processors are taken. One thread an allocation, and {deployment.threads} times as many "
+                "allocations, expand more texts a second; or add machine-learning nodes."
+            ),
+            (
+                f"model.stop({deployment.id!r}); model.ensure({deployment.id!r}, "
+                f"allocations={deployment.allocations * deployment.threads}, threads=1)"
+            ),
+        )
+    return ("All processors are taken: add machine-learning nodes, or larger ones.", "print(model.plan())")
+
+
+def _queue_full(deployment: Deployment, facts: Facts) -> Iterator[Finding]:
+    if not deployment.rejected:
+        return
+    advice, call = _more(deployment, facts)
+    yield Finding(
+        severity="warning",
+        symptom=(
+            f"Deployment {deployment.id!r} refused {deployment.rejected:,} texts, and expanded "
+            f"{deployment.inferences:,}."
+        ),
+        cause=f"more came than it can expand, and its queue of {deployment.queue_capacity} was full.",
+        advice=f"{advice} A longer queue helps against short bursts alone; refused texts are sent again.",
+        call=call,
+    )
+
+
+def _waiting(deployment: Deployment, facts: Facts) -> Iterator[Finding]:
+    if not deployment.pending or not deployment.allocated or not deployment.average_ms:
+        return
+    wait = deployment.pending * deployment.average_ms / 1000 / deployment.allocated
+    if wait <= _SEARCH_TIMEOUT:
+        return
+    advice, call = _more(deployment, facts)
+    yield Finding(
+        severity="warning",
+        symptom=(
+            f"{deployment.pending:,} texts wait for deployment {deployment.id!r}, which is "
+            f"{wait:.0f} seconds of work."
+        ),
+        cause=(
+            f"{deployment.allocated} allocations need {deployment.average_ms:.0f} ms for a text, and "
+            f"searches give up after {_SEARCH_TIMEOUT:g} seconds."
+        ),
+        advice=advice,
+        call=call,
+    )
+
+
+def _timeouts(deployment: Deployment, facts: Facts) -> Iterator[Finding]:
+    if not deployment.timeouts:
+        return
+    symptom = f"{deployment.timeouts:,} texts timed out at deployment {deployment.id!r}."
+    if facts.pipelines and len(facts.status.deployments) == 1:
+        yield Finding(
+            severity="warning",
+            symptom=symptom,
+            cause="searches wait behind the documents that are being loaded: one deployment does both.",
+            advice="Give searches a deployment of their own, with more threads, and name it as search_id.",
+            call="model.ensure('elser-search', threads=2); Elser(..., search_id='elser-search')",
+        )
+        return
+    advice, call = _more(deployment, facts)
+    yield Finding(
+        severity="warning",
+        symptom=symptom,
+        cause="they waited in the queue for longer than whoever sent them.",
+        advice=f"{advice} Or wait longer: infer(timeout=...), write_timeout= of Elser.",
+        call=call,
+    )
+
+
+def _errors(deployment: Deployment, facts: Facts) -> Iterator[Finding]:
+    del facts
+    if deployment.errors:
+        yield Finding(
+            severity="warning",
+            symptom=f"{deployment.errors:,} texts failed at deployment {deployment.id!r}.",
+            cause="the model's process answered with errors, which are in the log of its node.",
+            advice="Try one of the texts by itself; if all fail, stop the deployment and start it again.",
+            call=f"model.infer([text], deployment_id={deployment.id!r})",
+        )
+
+
+def _threads(deployment: Deployment, facts: Facts) -> Iterator[Finding]:
+    alone = len(facts.status.deployments) == 1
+    if facts.pipelines and alone and deployment.threads > 1:
+        yield Finding(
+            severity="info",
+            symptom=f"Deployment {deployment.id!r} expands documents with {deployment.threads} threads each.",
+            cause="threads make one text quicker, allocations more texts a second.",
+            advice="Load documents by a deployment of one thread and many allocations, as Elastic advises, "
+            "and search by another.",
+            call=(
+                f"model.ensure('elser-ingest', allocations={deployment.allocations * deployment.threads}, "
+                "threads=1)"
+            ),
+        )
+
+
+_RULES: Final[Sequence[Callable[[Deployment, Facts], Iterable[Finding]]]] = (
+    _not_started,
+    _queue_full,
+    _waiting,
+    _timeouts,
+    _errors,
+    _threads,
+)
+
+
+# -- pipelines, nodes, the choice of model ------------------------------------------------------------------
+
+
+def _of_pipelines(facts: Facts) -> Iterator[Finding]:
+    for one in facts.pipelines:
+        if one.hides:
+            yield Finding(
+                severity="error",
+                symptom=f"The pipeline {one.name!r} makes documents that failed look written.",
+                cause=f"{'; '.join(one.hides)}.",
+                advice="Make it anew, so that whoever writes is told; find those without tokens and write "
+                "them again.",
+                call=f"Pipelines(client).create({one.name!r}, ...)",
+            )
+        if one.failed:
+            yield Finding(
+                severity="warning",
+                symptom=f"{one.failed:,} of {one.count:,} documents failed in the pipeline {one.name!r}.",
+                cause="the model was not there, its queue was full, or the documents have no text.",
+                advice="Whoever wrote them was told which; try one to see why.",
+                call=f"Pipelines(client).simulate({one.name!r}, [document])",
+            )
+        if one.slowest and one.millis and one.inference_millis < _HALF * one.millis:
+            yield Finding(
+                severity="warning",
+                symptom=(
+                    f"The pipeline {one.name!r} takes {one.millis / max(1, one.count):.0f} ms a document, and "
+                    "less than half of it is ELSER's."
+                ),
+                cause=f"its {one.slowest} processor takes the time.",
+                advice="Look at that processor; more allocations would not help.",
+                call=f"Pipelines(client).get({one.name!r})",
+            )
+
+
+def _of_nodes(facts: Facts) -> Iterator[Finding]:
+    for node in facts.nodes:
+        if 0 < node.total_memory < SMALLEST_NODE:
+            yield Finding(
+                severity="warning",
+                symptom=f"Node {node.name!r} has {node.total_memory / (1 << 30):.1f} GB of memory.",
+                cause="ELSER needs a machine-learning node of 4 GB at least, as Elastic says.",
+                advice="Give machine learning a larger node.",
+            )
+    if not any(deployment.pending for deployment in facts.status.deployments):
+        return
+    for load in facts.loads:
+        yield from _of_load(load)
+
+
+def _of_load(load: NodeLoad) -> Iterator[Finding]:
+    if load.cpu is None or load.cpu < _FULL:
+        return
+    other = max((load.threads or {}).items(), key=lambda item: item[1], default=("", 0.0))
+    if other[1] >= _BUSY:
+        yield Finding(
+            severity="warning",
+            symptom=f"The processors of node {load.name!r} are busy ({load.cpu}%) while texts wait.",
+            cause=f"the node does other work, too: its {other[0]!r} threads take {other[1]:.0f}%.",
+            advice="Give machine learning nodes of its own (node.roles: [ml]).",
+        )
+    else:
+        yield Finding(
+            severity="warning",
+            symptom=f"The processors of node {load.name!r} are busy ({load.cpu}%) while texts wait.",
+            cause="the model takes them all: the node is too small for what comes.",
+            advice="Add machine-learning nodes, or larger ones.",
+            call="print(model.plan())",
+        )
+
+
+def _of_choice(facts: Facts) -> Iterator[Finding]:
+    systems = {load.system for load in facts.loads}
+    if facts.status.model_id == ".elser_model_2" and systems == {"Linux amd64"}:
+        yield Finding(
+            severity="info",
+            symptom="The model is the one for any platform.",
+            cause="all machine-learning nodes run Linux on Intel's or AMD's processors.",
+            advice="The optimized model gives the same tokens and is quicker: Elastic measured 22 documents "
+            "a second against 14.",
+            call=f"ElserModel(client, {_OPTIMIZED!r}).ensure(...)",
+        )
