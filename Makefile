@@ -7,12 +7,13 @@ PYTEST := $(BIN)/python -m pytest -n 2 --dist loadgroup
 # Thousands of cases over lines that other tests cover: tracing them would only take time.
 UNTRACED := tests/conformance/test_chroma.py tests/langchain/test_chroma.py
 
-.PHONY: help demo test check benchmarks clean
+.PHONY: help demo test check benchmarks elasticsearch clean
 
 help:
 	@echo "make demo        a story through preprocessing, Chroma and a retriever"
 	@echo "make test        everything that must hold: lint, types, layers, tests, docs, coverage"
 	@echo "make check       the quick part of it: lint, types, layers"
+	@echo "make elasticsearch  a node on this machine, to try the examples; Ctrl-C stops it"
 	@echo "make benchmarks  side-by-side measurements, as in docs/benchmarks.md"
 	@echo "make clean       remove the virtual environment and what the demo stored"
 
@@ -31,6 +32,9 @@ check: $(VENV)/.dev
 
 benchmarks: $(VENV)/.dev
 	$(BIN)/python -m benchmarks
+
+elasticsearch: $(VENV)/.dev
+	$(BIN)/python -m tests.elastic.serve
 
 $(VENV)/.pip:
 	@echo "Installing into $(VENV): one to three minutes, this once."

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -83,8 +84,25 @@ class SpladeEmbeddings(LibraryModel):
         tokens: list[str] = tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
         return tokens
 
+    @contextmanager
+    def _quick_pooling(self) -> Iterator[None]:
+        """Take the largest score of each token first, where the library would transform all of them.
+
+        What it applies to each (cut below zero, logarithm) keeps their order, so the result is the same.
+        """
+        hooks = [
+            module.register_forward_pre_hook(_largest_first)
+            for module in self.model
+            if getattr(module, "pooling_strategy", None) == "max"
+        ]
+        try:
+            yield
+        finally:
+            for hook in hooks:
+                hook.remove()
+
     def _encode(self, encode: Any, texts: Sequence[str]) -> list[dict[str, float]]:
-        with self._lock:
+        with self._lock, self._quick_pooling():
             rows = encode(
                 list(texts),
                 batch_size=self.batch_size,
@@ -100,3 +118,15 @@ class SpladeEmbeddings(LibraryModel):
         for position, column, weight in zip(positions, columns, rows.values().tolist(), strict=True):
             weights[position][vocabulary[column]] = weight
         return weights
+
+
+def _largest_first(module: Any, arguments: tuple[Any, ...]) -> tuple[Any, ...] | None:
+    """Replace the scores of a text's tokens, shape (n, tokens, vocabulary), by their largest, (n, 1, …)."""
+    features = arguments[0]
+    if module.training or "cu_seq_lens_q" in features:  # texts without padding between them: the library's own way
+        return None
+    scores, mask = features["token_embeddings"], features["attention_mask"]
+    if not mask.all():
+        scores = scores * mask.unsqueeze(-1).to(scores.dtype)
+    largest = scores.amax(dim=1, keepdim=True)
+    return ({**features, "token_embeddings": largest, "attention_mask": mask[:, :1].clone().fill_(1)},)

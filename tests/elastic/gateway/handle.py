@@ -21,19 +21,22 @@ class Gateway(AbstractContextManager["Gateway"]):
 
     Args:
         node_url: Address of the node behind it.
+        port: Where it listens; any free port by default.
         settings: See :class:`tests.elastic.gateway.settings.Settings`; :meth:`reset` comes back to these.
 
     Raises:
         RuntimeError: It did not come up.
     """
 
-    def __init__(self, node_url: str, **settings: Any) -> None:
+    def __init__(self, node_url: str, *, port: int = 0, **settings: Any) -> None:
         command = [sys.executable, "-m", "tests.elastic.gateway", "--node", node_url, "--watch-parent"]
+        command += ["--port", str(port)]
         self._process = subprocess.Popen(
             [*command, "--settings", json.dumps(settings)],
             cwd=_ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            start_new_session=True,  # a Ctrl-C is not for it: it ends when we close its input, or die
         )
         assert self._process.stdout is not None
         self.url = self._process.stdout.readline().decode().strip()

@@ -340,8 +340,8 @@ def _of_pipelines(facts: Facts) -> Iterator[Finding]:
             yield Finding(
                 severity="warning",
                 symptom=(
-                    f"The pipeline {one.name!r} takes {one.millis / max(1, one.count):.0f} ms a document, and "
-                    "less than half of it is ELSER's."
+                    f"The pipeline {one.name!r} takes {one.millis / max(1, one.count):.0f} ms a document, "
+                    "and less than half of it is ELSER's."
                 ),
                 cause=f"its {one.slowest} processor takes the time.",
                 advice="Look at that processor; more allocations would not help.",

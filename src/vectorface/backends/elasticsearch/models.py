@@ -310,7 +310,9 @@ class Model(Remote):
         """Say which models, deployments and aliases there are, and which of them an id is."""
         try:
             models = self.list_models()
-            answer = self._server.request("GET", f"{_MODELS}/_stats", doing="listing deployments")
+            answer = self._server.request(
+                "GET", f"{_MODELS}/_stats", params={"size": len(models)}, doing="listing deployments"
+            )
         except BackendError:
             return ""  # the first error is what matters; this would only have explained it
         deployments = deployments_of(answer["trained_model_stats"])

@@ -20,6 +20,8 @@ _MODEL_OVERHEAD: Final = 240 * _MB
 _CODE_OVERHEAD: Final = 30 * _MB
 #: Elastic's guide ("ELSER", requirements): the smallest machine-learning node for it.
 SMALLEST_NODE: Final = 4096 * _MB
+#: Models in one answer, of which Elasticsearch gives 100 if not told; few clusters have as many.
+_MANY: Final = 1_000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -90,7 +92,9 @@ def ml_nodes(server: Server, *, without: str | None = None, freed: int = 0) -> t
         freed: Bytes that it has on each of its nodes.
     """
     memory = server.request("GET", "/_ml/memory/_stats", doing="reading the memory of nodes")["nodes"]
-    answer = server.request("GET", "/_ml/trained_models/_stats", doing="reading deployments")
+    answer = server.request(
+        "GET", "/_ml/trained_models/_stats", params={"size": _MANY}, doing="reading deployments"
+    )
     return nodes_of(memory, deployments_of(answer["trained_model_stats"]), without=without, freed=freed)
 
 

@@ -129,7 +129,7 @@ class Plan:
         if not self.fits:
             best = [f"{most} x {threads}" for threads, most in self.alternatives.items() if most]
             lines.append(f"  would fit (allocations x threads): {', '.join(best) or 'nothing'}")
-        if self.throughput is not None:
+        if self.fits and self.throughput is not None:
             lines.append(
                 f"  Elastic measured {self.throughput:.0f} texts of 256 tokens a second with so many "
                 "allocations, on 16 processors"
@@ -206,12 +206,12 @@ def _why_not(wanted: Wanted, node: MlNode) -> str:
         small = 0 < node.total_memory < SMALLEST_NODE
         advice = f"; ELSER needs a node of {_size(SMALLEST_NODE)} at least" if small else ""
         return (
-            f"node {node.name}: {_size(node.free_memory)} of memory free, {_size(wanted.memory)} needed "
+            f"node {node.name}: {_size(node.free_memory)} of memory left, {_size(wanted.memory)} needed "
             f"(of {_size(node.memory)} for machine learning){advice}"
         )
     return (
-        f"node {node.name}: {node.free_processors} of {node.processors} processors free, {wanted.threads} "
-        "needed for each allocation"
+        f"node {node.name}: {node.free_processors} of {node.processors} processors left, {wanted.threads} "
+        "needed for each further allocation"
     )
 
 

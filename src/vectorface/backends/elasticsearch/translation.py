@@ -157,6 +157,12 @@ _ADVICE: Final[Mapping[type[VectorfaceError], str]] = {
     ),
 }
 
+#: Elasticsearch says "current license is non-compliant for [ml]" where the Basic licence does not do.
+_LICENCE: Final = (
+    "Machine learning needs a Platinum licence or a trial (POST /_license/start_trial?acknowledge=true); "
+    "SparseEncoder, Dense and BM25 need none."
+)
+
 
 def as_ours(error: Exception, doing: str) -> VectorfaceError:
     """Return the error of the library that stands for one of the client's.
@@ -213,7 +219,7 @@ def answered(status: int, body: Any, doing: str, *, retry_after: float | None = 
     said = f"While {doing}: {reason or kind or f'HTTP {status}'}".rstrip(".") + f" (HTTP {status})."
     if status in {401, 403}:
         refused = AuthenticationError if status == 401 else PermissionDeniedError  # noqa: PLR2004 - HTTP
-        return refused(f"{said} {_ADVICE[refused]}")
+        return refused(f"{said} {_LICENCE if 'license' in reason else _ADVICE[refused]}")
     if kind == "index_not_found_exception":
         return IndexNotFoundError(f"{said} {_ADVICE[IndexNotFoundError]}")
     for pattern, error in _BY_REASON:

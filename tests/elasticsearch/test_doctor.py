@@ -1,0 +1,366 @@
+"""What the doctor finds: each rule by itself on facts, and the whole on a cluster in trouble."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import pytest
+from elasticsearch import Elasticsearch
+
+from tests.elastic.gateway import Gateway
+from tests.elasticsearch.conftest import Refusing, Requests
+from vectorface.backends.elasticsearch.deployments import (
+    AdaptiveAllocations,
+    Deployment,
+    ModelStatus,
+    NodeDeployment,
+)
+from vectorface.backends.elasticsearch.doctor import Finding, diagnose
+from vectorface.backends.elasticsearch.elser import ElserModel
+from vectorface.backends.elasticsearch.facts import (
+    Facts,
+    NodeLoad,
+    PipelineStats,
+    hot_threads,
+    pipeline_stats,
+)
+from vectorface.backends.elasticsearch.nodes import MlNode
+from vectorface.backends.elasticsearch.pipelines import Pipeline, Pipelines
+from vectorface.errors import InferenceQueueFullError, InferenceTimeoutError, PermissionDeniedError
+
+ELSER = ".elser_model_2"
+GB = 1 << 30
+NODE = MlNode(
+    id="n", name="es-1", processors=8, memory=8 * GB, total_memory=16 * GB, used_processors=2, busy=True
+)
+
+COUNTS = "inferences average_ms pending errors rejected timeouts".split()
+
+
+def deployment(**more: Any) -> Deployment:
+    counts = {key: more.pop(key) for key in COUNTS if key in more}
+    on = NodeDeployment(id="n", name="es-1", state="started", **counts)
+    usual = {"state": "started", "allocation_state": "fully_allocated", "allocations": 2, "allocated": 2}
+    given = {"id": "search", "model_id": ELSER, "queue_capacity": 1024, "nodes": (on,), **usual}
+    return Deployment(**{**given, **more})
+
+
+def bulk_of(documents: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    lines: list[dict[str, Any]] = []
+    for document in documents:
+        lines += [{"index": {}}, document]
+    return lines
+
+
+def facts(*deployments: Deployment, **more: Any) -> Facts:
+    status = ModelStatus(
+        model_id=ELSER, exists=True, downloaded=True, deployments=deployments or (deployment(),)
+    )
+    return Facts(**{"status": status, "nodes": (NODE,), **more})
+
+
+def only(found: Facts) -> Finding:
+    [finding] = diagnose(found).findings
+    return finding
+
+
+# -- the model --------------------------------------------------------------------------------------------
+
+
+def test_nothing_to_find_is_healthy() -> None:
+    found = diagnose(facts(deployment(inferences=1000, average_ms=50.0, pending=2)))
+    assert found.is_healthy
+    assert found.bottleneck is None
+    assert str(found) == "Nothing holds it up."
+
+
+def test_a_model_that_is_not_there() -> None:
+    finding = only(Facts(status=ModelStatus(model_id=ELSER, exists=False)))
+    assert (finding.severity, finding.call) == ("error", "model.ensure()")
+
+
+def test_a_model_that_is_being_downloaded() -> None:
+    finding = only(Facts(status=ModelStatus(model_id=ELSER, exists=True)))
+    assert "not complete" in finding.symptom
+    assert finding.call == "model.wait_until_downloaded()"
+
+
+def test_a_model_that_nothing_runs() -> None:
+    finding = only(Facts(status=ModelStatus(model_id=ELSER, exists=True, downloaded=True)))
+    assert "Nothing runs" in finding.symptom
+
+
+# -- deployments ------------------------------------------------------------------------------------------
+
+
+def test_a_deployment_without_room_is_told_what_fits() -> None:
+    reason = "Could not assign (more) allocations on node [n]"
+    waiting = deployment(
+        state="starting", allocation_state="starting", allocations=8, allocated=0, reason=reason, nodes=()
+    )
+    finding = only(facts(waiting))
+    assert finding.severity == "error"
+    assert reason in finding.cause
+    assert finding.call == "model.stop('search'); model.ensure('search', allocations=6)"
+
+
+def test_a_deployment_that_can_never_fit_needs_a_node() -> None:
+    waiting = deployment(
+        state="starting", allocation_state="starting", allocated=0, threads=16, reason="no room", nodes=()
+    )
+    finding = only(facts(waiting))
+    assert "add a node" in finding.advice
+    assert finding.call == "print(model.plan())"
+
+
+def test_a_deployment_that_is_partly_there() -> None:
+    finding = only(facts(deployment(allocation_state="started", allocations=16, reason="no room")))
+    assert finding.severity == "warning"
+    assert finding.call == "model.update('search', allocations=8)"
+
+
+def test_a_deployment_that_is_starting() -> None:
+    finding = only(facts(deployment(state="starting", allocation_state="starting", allocated=0)))
+    assert "still starting" in finding.cause
+    assert "wait_until_started" in finding.call
+
+
+def test_a_deployment_that_failed() -> None:
+    finding = only(facts(deployment(state="failed", allocation_state="starting", allocated=0, reason="oops")))
+    assert finding.cause == "oops"
+
+
+def test_a_full_queue_where_processors_are_free() -> None:
+    finding = only(facts(deployment(rejected=40, inferences=900)))
+    assert "refused 40 texts" in finding.symptom
+    assert finding.call == "model.update('search', allocations=8)"
+
+
+def test_a_full_queue_where_adaptive_allocations_have_reached_their_end() -> None:
+    finding = only(facts(deployment(rejected=40, adaptive=AdaptiveAllocations(1, 2))))
+    assert finding.call == "model.update('search', adaptive=AdaptiveAllocations(1, 8))"
+
+
+def test_a_full_queue_where_all_processors_are_taken() -> None:
+    full = MlNode(id="n", name="es-1", processors=8, memory=8 * GB, used_processors=8, busy=True)
+    finding = only(facts(deployment(rejected=40), nodes=(full,)))
+    assert "add machine-learning nodes" in finding.advice
+    finding = only(facts(deployment(rejected=40, threads=4), nodes=(full,)))
+    assert "allocations=8, threads=1" in finding.call
+
+
+def test_texts_that_wait_longer_than_searches_do() -> None:
+    finding = only(facts(deployment(pending=500, inferences=10, average_ms=100.0)))
+    assert "25 seconds of work" in finding.symptom
+
+
+def test_time_outs_of_a_deployment_that_does_both() -> None:
+    finding = only(facts(deployment(timeouts=3), pipelines=(PipelineStats(name="p"),)))
+    assert "one deployment does both" in finding.cause
+    assert "elser-search" in finding.call
+
+
+def test_time_outs_of_a_deployment_for_searches() -> None:
+    finding = only(facts(deployment(timeouts=3)))
+    assert "waited in the queue" in finding.cause
+
+
+def test_errors_of_the_model() -> None:
+    assert "2 texts failed" in only(facts(deployment(errors=2))).symptom
+
+
+def test_threads_for_loading_are_an_advice() -> None:
+    found = diagnose(facts(deployment(threads=4), pipelines=(PipelineStats(name="p"),)))
+    assert found.is_healthy
+    assert found.findings[0].call == "model.ensure('elser-ingest', allocations=8, threads=1)"
+
+
+# -- pipelines and nodes ----------------------------------------------------------------------------------
+
+
+def test_failures_of_a_pipeline() -> None:
+    finding = only(facts(pipelines=(PipelineStats(name="p", count=100, failed=7),)))
+    assert finding.symptom == "7 of 100 documents failed in the pipeline 'p'."
+
+
+def test_a_pipeline_that_hides_failures_is_the_worst() -> None:
+    hiding = PipelineStats(name="p", failed=1, hides=("its inference processor has ignore_failure",))
+    found = diagnose(facts(pipelines=(hiding,)))
+    assert [finding.severity for finding in found.findings] == ["error", "warning"]
+    assert found.bottleneck == found.findings[0]
+
+
+def test_a_pipeline_whose_time_is_not_the_models() -> None:
+    slow = PipelineStats(name="p", count=10, millis=1000, inference_millis=100, slowest="grok")
+    assert "grok" in only(facts(pipelines=(slow,))).cause
+
+
+def test_a_node_that_is_too_small() -> None:
+    small = MlNode(id="n", name="es-1", processors=2, memory=1 * GB, total_memory=2 * GB)
+    assert "2.0 GB" in only(facts(nodes=(small,))).symptom
+
+
+def test_processors_that_the_model_takes() -> None:
+    finding = only(facts(deployment(pending=1), loads=(NodeLoad(name="es-1", cpu=97),)))
+    assert "too small for what comes" in finding.cause
+
+
+def test_processors_that_other_work_takes() -> None:
+    load = NodeLoad(name="es-1", cpu=97, threads={"write": 80.0, "search": 20.0})
+    finding = only(facts(deployment(pending=1), loads=(load,)))
+    assert "'write' threads take 80%" in finding.cause
+    assert "node.roles" in finding.advice
+
+
+def test_busy_processors_are_no_matter_while_nothing_waits() -> None:
+    assert not diagnose(facts(loads=(NodeLoad(name="es-1", cpu=97),))).findings
+
+
+def test_the_optimized_model_is_an_advice_where_it_runs() -> None:
+    found = diagnose(facts(loads=(NodeLoad(name="es-1", cpu=5, system="Linux amd64"),)))
+    assert "_linux-x86_64" in found.findings[0].call
+    assert found.is_healthy
+    assert not diagnose(facts(loads=(NodeLoad(name="es-1", cpu=5, system="Linux aarch64"),))).findings
+
+
+def test_what_could_not_be_read_is_named() -> None:
+    assert "Not looked at" in str(diagnose(facts(unread=("load of nodes",))))
+
+
+def test_a_finding_reads_like_an_answer() -> None:
+    text = str(diagnose(facts(deployment(rejected=40))))
+    assert text.startswith("warning: Deployment 'search' refused 40 texts")
+    assert "because more came" in text
+    assert text.endswith("model.update('search', allocations=8)")
+
+
+# -- reading ----------------------------------------------------------------------------------------------
+
+THREADS = """::: {es-1}{7bg3AJzhT_6oMs}{eph}{es-1}{127.0.0.1}{127.0.0.1:9300}{ml}{8.19.3}
+   Hot threads at 2026-11-22T13:00:00Z, interval=500ms, busiestThreads=3, ignoreIdleThreads=true:
+
+   60.0% [cpu=59.0%, other=1.0%] (300ms out of 500ms) cpu usage by thread 'elasticsearch[es-1][write][T#1]'
+     10/10 snapshots sharing following 5 elements
+   30.5% [cpu=30.5%, other=0.0%] (152ms out of 500ms) cpu usage by thread 'elasticsearch[es-1][write][T#2]'
+
+::: {es-2}{abc}{eph}{ml}
+   100.0% [cpu=100%, other=0.0%] (500ms out of 500ms) cpu usage by thread 'GC thread'
+"""
+
+
+def test_hot_threads_are_read_by_node_and_pool() -> None:
+    assert hot_threads(THREADS) == {"es-1": {"write": 90.5}, "es-2": {"GC thread": 100.0}}
+    assert hot_threads("") == {}
+
+
+def test_statistics_of_a_pipeline_are_summed_over_nodes() -> None:
+    processors = [
+        {"remove": {"type": "remove", "stats": {"time_in_millis": 1}}},
+        {"inference:tagged": {"type": "inference", "stats": {"time_in_millis": 80}}},
+        {"grok": {"type": "grok", "stats": {"time_in_millis": 10}}},
+    ]
+    row = {"count": 5, "failed": 1, "time_in_millis": 100, "processors": processors}
+    found = pipeline_stats(Pipeline(name="p", definition={"processors": []}), [row, row, {}])
+    assert (found.count, found.failed, found.millis) == (10, 2, 200)
+    assert (found.inference_millis, found.slowest) == (160, "grok")
+
+
+# -- a cluster in trouble ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def loaded(client: Elasticsearch, name: str) -> Iterator[str]:
+    """An index whose documents pass a pipeline of this name."""
+    properties = {"text": {"type": "text"}, "tokens": {"type": "sparse_vector"}}
+    client.indices.create(index=name, mappings={"properties": properties})
+    Pipelines(client).create(name)
+    Pipelines(client).set_default(name, name)
+    yield name
+    Pipelines(client).set_default(name, None)
+    Pipelines(client).delete(name)
+
+
+def test_each_step_of_a_models_life_has_its_finding(gateway: Gateway, model: ElserModel) -> None:
+    assert "There is no model" in model.doctor().findings[0].symptom
+    gateway.configure(download_seconds=0.3)
+    model.put()
+    assert "not complete" in model.doctor().findings[0].symptom
+    model.wait_until_downloaded()
+    assert "Nothing runs" in model.doctor().findings[0].symptom
+    gateway.configure(processors=2, lazy_nodes=1)
+    model.start("big", threads=4)
+    found = model.doctor()
+    assert found.bottleneck is not None
+    assert "insufficient allocated processors" in found.bottleneck.cause
+    model.stop("big")
+    model.ensure()
+    assert model.doctor().is_healthy
+
+
+def test_a_full_queue_is_found_and_its_remedy_works(gateway: Gateway, model: ElserModel) -> None:
+    gateway.configure(service_seconds=0.05)
+    model.ensure("search", queue_capacity=2)
+    with pytest.raises(InferenceQueueFullError):
+        model.infer([f"text {i}" for i in range(12)], deployment_id="search")
+    bottleneck = model.doctor().bottleneck
+    assert bottleneck is not None
+    assert "its queue of 2 was full" in bottleneck.cause
+    assert bottleneck.call == "model.update('search', allocations=8)"
+    assert model.update("search", allocations=8).allocations == 8
+
+
+def test_time_outs_are_found(gateway: Gateway, deployed: ElserModel) -> None:
+    gateway.configure(service_seconds=0.5)
+    with pytest.raises(InferenceTimeoutError):
+        deployed.infer(["a lamp"], timeout=0.1)
+    bottleneck = deployed.doctor().bottleneck
+    assert bottleneck is not None
+    assert "timed out" in bottleneck.symptom
+
+
+def test_failures_of_a_pipeline_are_found(client: Elasticsearch, loaded: str, deployed: ElserModel) -> None:
+    documents: list[dict[str, Any]] = [{"x": 1}, *({"text": f"a lamp {i}"} for i in range(3))]
+    assert client.bulk(index=loaded, operations=bulk_of(documents))["errors"]
+    found = deployed.doctor()
+    assert [one.symptom for one in found.findings if "failed" in one.symptom] == [
+        f"1 of 4 documents failed in the pipeline '{loaded}'."
+    ]
+    [stats] = found.facts.pipelines
+    assert (stats.count, stats.failed) == (4, 1)
+
+
+def test_the_doctor_looks_while_the_model_works(
+    gateway: Gateway, loaded: str, deployed: ElserModel, client: Elasticsearch
+) -> None:
+    gateway.configure(service_seconds=0.3)
+    documents = [{"text": f"text {i}"} for i in range(40)]
+    patient = client.options(request_timeout=60)
+    worker = threading.Thread(target=lambda: patient.bulk(index=loaded, operations=bulk_of(documents)))
+    worker.start()
+    while not deployed.stats()[0].pending or not deployed.stats()[0].inferences:
+        time.sleep(0.02)
+    found = deployed.doctor()
+    gateway.configure(service_seconds=0)
+    worker.join()
+    assert "seconds of work" in str(found)
+
+
+def test_what_a_privilege_is_missing_for_is_left_out_and_named(deployed: ElserModel) -> None:
+    refusing = Refusing(deployed.server, {"GET /_nodes": PermissionDeniedError("no")})
+    deployed._server = refusing
+    found = deployed.doctor()
+    assert found.facts.unread == ("load of nodes",)
+    assert found.facts.nodes
+
+
+def test_the_doctor_changes_nothing(deployed: ElserModel, requests: Requests) -> None:
+    before = requests.changing()
+    deployed.doctor()
+    assert requests.changing() == before
+
+
+async def test_the_twin_works(model: ElserModel) -> None:
+    assert not (await model.adoctor()).is_healthy
