@@ -17,12 +17,17 @@ if TYPE_CHECKING:
     from vectorface.backends.chroma import ChromaDB
     from vectorface.backends.elasticsearch import (
         BM25,
+        AdaptiveAllocations,
         Dense,
         ElasticsearchDB,
         Elser,
+        ElserModel,
         Hybrid,
+        Pipelines,
         Pruning,
         SparseEncoder,
+        move_to_elser,
+        reindex,
     )
     from vectorface.backends.memory import InMemoryDB
     from vectorface.documents import document_id
@@ -36,18 +41,21 @@ __version__ = "0.1.0"
 
 #: Where each public name lives; it is imported when it is first used, so that ``import vectorface`` is quick.
 _HOMES: Final = {
+    "AdaptiveAllocations": "vectorface.backends.elasticsearch",
     "BM25": "vectorface.backends.elasticsearch",
     "ChromaDB": "vectorface.backends.chroma",
     "DeleteReport": "vectorface.records",
     "Dense": "vectorface.backends.elasticsearch",
     "ElasticsearchDB": "vectorface.backends.elasticsearch",
     "Elser": "vectorface.backends.elasticsearch",
+    "ElserModel": "vectorface.backends.elasticsearch",
     "Failure": "vectorface.records",
     "Hit": "vectorface.records",
     "Hybrid": "vectorface.backends.elasticsearch",
     "InMemoryDB": "vectorface.backends.memory",
     "IndexInfo": "vectorface.records",
     "MiniLM": "vectorface.embeddings",
+    "Pipelines": "vectorface.backends.elasticsearch",
     "Pruning": "vectorface.backends.elasticsearch",
     "Record": "vectorface.records",
     "ReplaceReport": "vectorface.records",
@@ -58,22 +66,27 @@ _HOMES: Final = {
     "VectorDBInterface": "vectorface.interface",
     "WriteReport": "vectorface.records",
     "document_id": "vectorface.documents",
+    "move_to_elser": "vectorface.backends.elasticsearch",
     "preprocess": "vectorface.preprocessing",
+    "reindex": "vectorface.backends.elasticsearch",
 }
 
 __all__ = [
     "BM25",
+    "AdaptiveAllocations",
     "ChromaDB",
     "DeleteReport",
     "Dense",
     "ElasticsearchDB",
     "Elser",
+    "ElserModel",
     "Failure",
     "Hit",
     "Hybrid",
     "InMemoryDB",
     "IndexInfo",
     "MiniLM",
+    "Pipelines",
     "Pruning",
     "Record",
     "ReplaceReport",
@@ -85,7 +98,9 @@ __all__ = [
     "WriteReport",
     "connect",
     "document_id",
+    "move_to_elser",
     "preprocess",
+    "reindex",
 ]
 
 

@@ -33,9 +33,7 @@ class OnElasticsearch(StoreContract, DurableContract):
         return ElasticsearchDB(self.strategy)
 
     def connect(self, store: Any, index: str, **options: Any) -> ElasticsearchDB:
-        connected: ElasticsearchDB = store.connect(
-            url=self.url, index=index, shards=1, replicas=0, **options
-        )
+        connected: ElasticsearchDB = store.connect(url=self.url, index=index, shards=1, replicas=0, **options)
         return connected
 
 

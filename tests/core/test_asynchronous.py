@@ -14,7 +14,15 @@ from vectorface import VectorDBInterface
 from vectorface.asynchronous import stream_twin_of, twin_of
 
 #: What has no twin: opening and closing blocks, properties, and what does not talk to a store.
-WITHOUT_TWIN = {"preprocess", "as_vectorstore", "as_retriever", "read_stored", "write_entries", "show_written", "from_url"}
+WITHOUT_TWIN = {
+    "preprocess",
+    "as_vectorstore",
+    "as_retriever",
+    "read_stored",
+    "write_entries",
+    "show_written",
+    "from_url",
+}
 
 
 class Clock:

@@ -23,7 +23,9 @@ def main() -> int:
     _say("Starting Elasticsearch; the first time it is fetched, about 100 MB.")
     try:
         with Node() as node, Gateway(node.url, port=options.port, encoder=options.encoder) as gateway:
-            _say(f"Elasticsearch answers at {gateway.url} (ELSER is played by a stand-in; see docs/elser.md).")
+            _say(
+                f"Elasticsearch answers at {gateway.url} (ELSER is played by a stand-in; see docs/elser.md)."
+            )
             _say(f"Try it:  export ELASTICSEARCH_URL={gateway.url}")
             _say("Stop it: Ctrl-C here. Its data goes with it.")
             stop.wait()

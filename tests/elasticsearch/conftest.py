@@ -11,7 +11,7 @@ from elasticsearch import Elasticsearch
 
 from tests.elastic.conftest import client, elasticsearch_node, gateway, gateway_process
 from tests.elastic.gateway import Gateway
-from vectorface.backends.elasticsearch.elser import ElserModel
+from vectorface.backends.elasticsearch.elser.model import ElserModel
 from vectorface.backends.elasticsearch.server import Server
 
 __all__ = ["client", "elasticsearch_node", "gateway", "gateway_process"]

@@ -33,7 +33,9 @@ def questions(folder: Path) -> dict[str, str]:
 def judgements(folder: Path) -> Judgements:
     """Return which abstracts answer each question; the graded judgements are taken as yes or no."""
     found: dict[str, dict[str, int]] = {}
-    for question, document, code in re.findall(r"^(\d+) (\d+) (-?\d+)", _read(folder / "cranqrel"), re.M):
+    for question, document, code in re.findall(
+        r"^(\d+) (\d+) (-?\d+)", _read(folder / "cranqrel"), re.MULTILINE
+    ):
         if int(code) > 0:
             found.setdefault(question, {})[document] = 1
     return found

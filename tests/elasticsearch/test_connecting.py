@@ -11,6 +11,7 @@ from elasticsearch import AsyncElasticsearch, Elasticsearch
 from langchain_core.documents import Document
 
 import vectorface
+from tests.elastic.encoders import WordWeights
 from tests.elastic.node import free_port
 from tests.elasticsearch.stores import Stores
 from vectorface.backends.elasticsearch import BM25, Dense, ElasticsearchDB, Elser, Hybrid, SparseEncoder
@@ -86,7 +87,7 @@ def test_where_nobody_listens() -> None:
 
 def test_what_is_not_elasticsearch(chroma_server: Any) -> None:
     url = f"http://{chroma_server.host}:{chroma_server.port}"
-    with pytest.raises(VectorfaceError, match="not Elasticsearch|HTTP 404"):
+    with pytest.raises(VectorfaceError, match=r"not Elasticsearch|HTTP 404"):
         ElasticsearchDB(BM25()).connect(url=url)
 
 
@@ -211,26 +212,29 @@ def test_a_clause_that_elasticsearch_does_not_know_is_told(stores: Stores) -> No
 
 # -- strategies -------------------------------------------------------------------------------------------
 
+#: What is no value of that option, whatever the types say.
+ODD: Any = "odd"
+
 
 @pytest.mark.parametrize(
     ("make", "says"),
     [
-        (lambda: Dense(None, index_type="ivf"), "index_type='ivf' is unknown"),
+        (lambda: Dense(None, index_type=ODD), "index_type='odd' is unknown"),
         (lambda: Hybrid(BM25()), "two or more"),
-        (lambda: Hybrid(BM25(), "dense"), "two or more"),
+        (lambda: Hybrid(BM25(), ODD), "two or more"),
         (lambda: Hybrid(BM25(), Hybrid(Dense(None), BM25())), "two or more"),
         (lambda: Hybrid(BM25(), BM25()), "search text"),
         (lambda: Hybrid(Dense(None), Dense(None)), "search dense vectors"),
-        (lambda: Hybrid(Elser(), SparseEncoder(None)), "search token weights"),
+        (lambda: Hybrid(Elser(), SparseEncoder(WordWeights())), "search token weights"),
         (lambda: Hybrid(Dense(None), BM25(), weights=[1]), "2 numbers above 0"),
         (lambda: Hybrid(Dense(None), BM25(), weights=[1, 0]), "2 numbers above 0"),
         (lambda: Hybrid(Dense(None), BM25(), rank_constant=0), "rank_constant=0"),
-        (lambda: Hybrid(Dense(None), BM25(), window_size=0.5), "window_size=0.5"),
+        (lambda: Hybrid(Dense(None), BM25(), window_size=ODD), "window_size='odd'"),
         (lambda: Elser("model", inference_id="endpoint"), "not both"),
         (lambda: Elser(""), "model_id=''"),
-        (lambda: Elser(pipeline=7), "pipeline=7"),
-        (lambda: Elser(tokens="yes"), "tokens='yes'"),
-        (lambda: Elser(pruning=True), "is no Pruning"),
+        (lambda: Elser(pipeline=""), "pipeline=''"),
+        (lambda: Elser(tokens=ODD), "tokens='odd'"),
+        (lambda: Elser(pruning=ODD), "is no Pruning"),
     ],
 )
 def test_strategies_refuse_what_makes_no_sense(make: Callable[[], object], says: str) -> None:

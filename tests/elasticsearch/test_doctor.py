@@ -12,23 +12,23 @@ from elasticsearch import Elasticsearch
 
 from tests.elastic.gateway import Gateway
 from tests.elasticsearch.conftest import Refusing, Requests
-from vectorface.backends.elasticsearch.deployments import (
+from vectorface.backends.elasticsearch.cluster.pipelines import Pipeline, Pipelines
+from vectorface.backends.elasticsearch.elser.deployments import (
     AdaptiveAllocations,
     Deployment,
     ModelStatus,
     NodeDeployment,
 )
-from vectorface.backends.elasticsearch.doctor import Finding, diagnose
-from vectorface.backends.elasticsearch.elser import ElserModel
-from vectorface.backends.elasticsearch.facts import (
+from vectorface.backends.elasticsearch.elser.doctor import Finding, diagnose
+from vectorface.backends.elasticsearch.elser.facts import (
     Facts,
     NodeLoad,
     PipelineStats,
     hot_threads,
     pipeline_stats,
 )
-from vectorface.backends.elasticsearch.nodes import MlNode
-from vectorface.backends.elasticsearch.pipelines import Pipeline, Pipelines
+from vectorface.backends.elasticsearch.elser.model import ElserModel
+from vectorface.backends.elasticsearch.elser.nodes import MlNode
 from vectorface.errors import InferenceQueueFullError, InferenceTimeoutError, PermissionDeniedError
 
 ELSER = ".elser_model_2"

@@ -15,8 +15,8 @@ from elasticsearch import Elasticsearch
 from tests.elastic.gateway import Gateway
 from tests.elasticsearch.conftest import Refusing, Requests
 from vectorface.backends.elasticsearch import ElasticsearchDB
-from vectorface.backends.elasticsearch.deployments import AdaptiveAllocations
-from vectorface.backends.elasticsearch.elser import ElserModel, _weights
+from vectorface.backends.elasticsearch.elser.deployments import AdaptiveAllocations
+from vectorface.backends.elasticsearch.elser.model import ElserModel, _weights
 from vectorface.backends.elasticsearch.translation import answered
 from vectorface.errors import (
     ConfigurationError,

@@ -38,17 +38,18 @@ def theirs(stores: Stores, client: Elasticsearch) -> ElasticsearchStore:
     return store
 
 
-def test_we_read_what_langchain_elasticsearch_wrote(theirs: ElasticsearchStore, stores: Stores) -> None:
-    assert theirs
+@pytest.mark.usefixtures("theirs")
+def test_we_read_what_langchain_elasticsearch_wrote(stores: Stores) -> None:
     store = stores.open(Dense(WordEmbeddings()), create=False)
     assert (store.metric, store.dimension, store.count()) == ("cosine", 64, 3)
     assert {record.id: record.document for record in store.scan()} == {str(one.id): one for one in STORY}
     [best] = store.query("Nan lit the lamp at dusk.", k=1)
-    assert (best.id, best.score) == ("dusk", pytest.approx(1.0))
+    assert best.id == "dusk"
+    assert best.score == pytest.approx(1.0)
 
 
-def test_filters_mean_the_same_there(theirs: ElasticsearchStore, stores: Stores) -> None:
-    assert theirs
+@pytest.mark.usefixtures("theirs")
+def test_filters_mean_the_same_there(stores: Stores) -> None:
     store = stores.open(Dense(WordEmbeddings()))
     assert {hit.id for hit in store.query("lamp", filter={"chapter": {"$gte": 2}})} == {"fog", "oil"}
     assert store.count({"day": None}) == 1
@@ -84,13 +85,13 @@ def test_an_index_of_words_opens_for_bm25(stores: Stores, client: Elasticsearch)
     assert store.get(["oil"])[0].document == STORY[2]
 
 
+@pytest.mark.usefixtures("theirs")
 def test_writing_to_a_foreign_index_that_is_gone_does_not_make_it(
-    theirs: ElasticsearchStore, stores: Stores, client: Elasticsearch
+    stores: Stores, client: Elasticsearch
 ) -> None:
-    assert theirs
     store = stores.open(Dense(WordEmbeddings()))
     client.indices.delete(index=stores.name())
-    with pytest.raises(PartialWriteError, match="no such index|There is no index"):
+    with pytest.raises(PartialWriteError, match=r"no such index|There is no index"):
         store.upsert(STORY)
     assert not client.indices.exists(index=stores.name())
 

@@ -1,4 +1,4 @@
-"""Loading under trouble: refused requests and items, cut connections, stalls, full queues, a node that dies."""
+"""Loading under trouble: refused requests and items, cut connections, full queues, a node that dies."""
 
 from __future__ import annotations
 

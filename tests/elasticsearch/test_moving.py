@@ -16,11 +16,11 @@ from langchain_core.documents import Document
 from tests.elastic.gateway import Gateway
 from tests.elasticsearch.conftest import Refusing, Requests
 from vectorface.backends.elasticsearch import BM25, ElasticsearchDB
-from vectorface.backends.elasticsearch.blueprints import Source, field_of, written_to
-from vectorface.backends.elasticsearch.elser import ElserModel
+from vectorface.backends.elasticsearch.cluster.pipelines import Pipelines
+from vectorface.backends.elasticsearch.copying.blueprints import Source, field_of, written_to
+from vectorface.backends.elasticsearch.copying.moving import amove_to_elser, move_to_elser
+from vectorface.backends.elasticsearch.elser.model import ElserModel
 from vectorface.backends.elasticsearch.expansion import Elser
-from vectorface.backends.elasticsearch.moving import amove_to_elser, move_to_elser
-from vectorface.backends.elasticsearch.pipelines import Pipelines
 from vectorface.errors import (
     BackendError,
     ConfigurationError,

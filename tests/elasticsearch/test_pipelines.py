@@ -11,8 +11,9 @@ from elasticsearch import BadRequestError, Elasticsearch
 
 from tests.elastic.gateway import Gateway
 from tests.elasticsearch.conftest import Requests
-from vectorface.backends.elasticsearch.elser import ElserModel
-from vectorface.backends.elasticsearch.pipelines import Pipeline, Pipelines, elser_processors
+from vectorface.backends.elasticsearch.cluster.pipelines import Pipeline, Pipelines
+from vectorface.backends.elasticsearch.elser.model import ElserModel
+from vectorface.backends.elasticsearch.processors import elser_processors
 from vectorface.errors import (
     BackendError,
     ConfigurationError,

@@ -9,10 +9,10 @@ from elasticsearch import Elasticsearch
 
 from tests.elastic.gateway import Gateway
 from tests.elasticsearch.conftest import Requests
-from vectorface.backends.elasticsearch.deployments import Deployment, NodeDeployment
-from vectorface.backends.elasticsearch.elser import ElserModel
-from vectorface.backends.elasticsearch.nodes import ELSER_MEMORY, MlNode, memory_of, nodes_of
-from vectorface.backends.elasticsearch.planning import Wanted, fit, throughput_of
+from vectorface.backends.elasticsearch.elser.deployments import Deployment, NodeDeployment
+from vectorface.backends.elasticsearch.elser.model import ElserModel
+from vectorface.backends.elasticsearch.elser.nodes import ELSER_MEMORY, MlNode, memory_of, nodes_of
+from vectorface.backends.elasticsearch.elser.planning import Wanted, fit, throughput_of
 from vectorface.errors import ConfigurationError, NoCapacityError
 
 ELSER = ".elser_model_2"

@@ -13,15 +13,15 @@ from elasticsearch import Elasticsearch
 from tests.elastic.gateway import Gateway
 from tests.elasticsearch.conftest import Requests
 from vectorface.backends.elasticsearch import BM25, ElasticsearchDB
-from vectorface.backends.elasticsearch.elser import ElserModel
-from vectorface.backends.elasticsearch.pipelines import Pipelines
-from vectorface.backends.elasticsearch.reindex import (
+from vectorface.backends.elasticsearch.cluster.pipelines import Pipelines
+from vectorface.backends.elasticsearch.copying.reindex import (
     ELSER_BATCH,
     ReindexProgress,
     ReindexTask,
     areindex,
     reindex,
 )
+from vectorface.backends.elasticsearch.elser.model import ElserModel
 from vectorface.errors import BackendError, ConfigurationError, IndexNotFoundError, TransientError
 
 TEXT = {"properties": {"text": {"type": "text"}, "number": {"type": "integer"}}}

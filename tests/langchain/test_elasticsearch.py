@@ -6,7 +6,7 @@ A strategy that matches terms alone cannot run them: they expect documents that 
 from __future__ import annotations
 
 import uuid
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tests.langchain.suites import IndexingSuite, RetrieverSuite, VectorStoreSuite
 from vectorface.backends.elasticsearch import BM25, Dense, ElasticsearchDB, Hybrid, Strategy
@@ -22,14 +22,14 @@ class OnElasticsearch:
         raise NotImplementedError
 
     def make_store(self, embeddings: Embeddings, request: pytest.FixtureRequest) -> ElasticsearchDB:
-        place = {"url": request.getfixturevalue("elasticsearch_url"), "index": f"suite-{uuid.uuid4().hex}"}
+        place: dict[str, Any] = {"url": request.getfixturevalue("elasticsearch_url"), "index": f"suite-{uuid.uuid4().hex}"}
         store = ElasticsearchDB(type(self).strategy(embeddings))
         store.connect(**place, shards=1, replicas=0)
         request.addfinalizer(lambda: _delete(store, place))
         return store
 
 
-def _delete(store: ElasticsearchDB, place: dict[str, str]) -> None:
+def _delete(store: ElasticsearchDB, place: dict[str, Any]) -> None:
     with store.connect(**place):  # the suite has closed it
         store.delete_index(place["index"])
 

@@ -19,7 +19,7 @@ ModelLike: TypeAlias = "str | os.PathLike[str] | SparseEncoder"
 
 
 class SpladeEmbeddings(LibraryModel):
-    """Token weights by a sparse model such as SPLADE; needs ``pip install 'vectorface[sentence-transformers]'``.
+    """Token weights by SPLADE and its like; needs ``pip install 'vectorface[sentence-transformers]'``.
 
     A text becomes weights of tokens of the model's vocabulary, also of tokens that it does not contain but
     that mean the same (Formal et al., "SPLADE", SIGIR 2021). Safe to use from several threads.
@@ -123,10 +123,12 @@ class SpladeEmbeddings(LibraryModel):
 def _largest_first(module: Any, arguments: tuple[Any, ...]) -> tuple[Any, ...] | None:
     """Replace the scores of a text's tokens, shape (n, tokens, vocabulary), by their largest, (n, 1, …)."""
     features = arguments[0]
-    if module.training or "cu_seq_lens_q" in features:  # texts without padding between them: the library's own way
+    if (
+        module.training or "cu_seq_lens_q" in features
+    ):  # texts without padding between them: the library's own way
         return None
     scores, mask = features["token_embeddings"], features["attention_mask"]
     if not mask.all():
-        scores = scores * mask.unsqueeze(-1).to(scores.dtype)
+        scores = scores.masked_fill_(mask.unsqueeze(-1) == 0, 0.0)
     largest = scores.amax(dim=1, keepdim=True)
     return ({**features, "token_embeddings": largest, "attention_mask": mask[:, :1].clone().fill_(1)},)

@@ -11,9 +11,51 @@ if find_spec("elasticsearch") is None or find_spec("orjson") is None:
         "ElasticsearchDB needs the packages of an extra: pip install 'vectorface[elasticsearch]'."
     )
 
+from vectorface.backends.elasticsearch.cluster.pipelines import Pipeline, Pipelines, Simulated
+from vectorface.backends.elasticsearch.copying.moving import MoveReport, amove_to_elser, move_to_elser
+from vectorface.backends.elasticsearch.copying.reindex import ELSER_BATCH, areindex, reindex
+from vectorface.backends.elasticsearch.copying.tasks import ReindexFailure, ReindexProgress, ReindexTask
+from vectorface.backends.elasticsearch.elser.deployments import (
+    AdaptiveAllocations,
+    Deployment,
+    ModelStatus,
+    TrainedModel,
+)
+from vectorface.backends.elasticsearch.elser.doctor import Diagnosis, Finding
+from vectorface.backends.elasticsearch.elser.model import ElserModel
+from vectorface.backends.elasticsearch.elser.planning import Plan
 from vectorface.backends.elasticsearch.expansion import Elser
 from vectorface.backends.elasticsearch.hybrid import Hybrid
 from vectorface.backends.elasticsearch.store import ElasticsearchDB
 from vectorface.backends.elasticsearch.strategies import BM25, Dense, Pruning, SparseEncoder, Strategy
 
-__all__ = ["BM25", "Dense", "ElasticsearchDB", "Elser", "Hybrid", "Pruning", "SparseEncoder", "Strategy"]
+__all__ = [
+    "BM25",
+    "ELSER_BATCH",
+    "AdaptiveAllocations",
+    "Dense",
+    "Deployment",
+    "Diagnosis",
+    "ElasticsearchDB",
+    "Elser",
+    "ElserModel",
+    "Finding",
+    "Hybrid",
+    "ModelStatus",
+    "MoveReport",
+    "Pipeline",
+    "Pipelines",
+    "Plan",
+    "Pruning",
+    "ReindexFailure",
+    "ReindexProgress",
+    "ReindexTask",
+    "Simulated",
+    "SparseEncoder",
+    "Strategy",
+    "TrainedModel",
+    "amove_to_elser",
+    "areindex",
+    "move_to_elser",
+    "reindex",
+]

@@ -129,7 +129,8 @@ def check(settings: ElasticsearchSettings, *, given: Sequence[str]) -> None:
     for flag in ("verify_certs", "refresh"):
         if not isinstance(getattr(settings, flag), bool):
             raise ConfigurationError(f"{flag}={getattr(settings, flag)!r:.80} must be True or False.")
-    if not isinstance(settings.fields, Mapping) or not all(isinstance(name, str) for name in settings.fields):
+    fields: Any = settings.fields
+    if not isinstance(fields, Mapping) or not all(isinstance(name, str) for name in fields):
         raise ConfigurationError("fields must be a dict of names and types, as in {'chapter': 'integer'}.")
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from vectorface.backends.elasticsearch.layout import TEXT, TOKENS
 from vectorface.backends.elasticsearch.pace import Pace
+from vectorface.backends.elasticsearch.processors import MAX_TOKENS, MODEL_ID, elser_processors
 from vectorface.backends.elasticsearch.server import path_of
 from vectorface.backends.elasticsearch.strategies import (
     Asked,
@@ -21,21 +22,18 @@ from vectorface.backends.elasticsearch.strategies import (
     sparse_clause,
     tokens_of,
 )
+from vectorface.backends.elasticsearch.translation import is_missing
+from vectorface.embeddings import TruncationWarning
 from vectorface.errors import BackendError, ConfigurationError
 from vectorface.primitives import Query
 
 if TYPE_CHECKING:
     from vectorface.backends.elasticsearch.searches import Searcher
     from vectorface.backends.elasticsearch.server import Server
-    from vectorface.indexes import IndexSpec
     from vectorface.ingest.writer import Limits
 
 Via: TypeAlias = Literal["model", "inference"]
 
-#: The id under which Elastic publishes ELSER v2.
-MODEL_ID: Final = ".elser_model_2"
-#: ELSER reads so many tokens of a text, two of them its frame (Elastic's guide, "ELSER", limitations).
-MAX_TOKENS: Final = 512
 #: Documents of a bulk request that are expanded on the way (Elastic's guide advises 50 for reindexing).
 _BATCH: Final = 50
 _WRITE_TIMEOUT: Final = 300.0
@@ -99,11 +97,6 @@ class Elser(TokenStrategy):
         """Nothing on this side: the server reads the texts."""
         return self._encoder
 
-    def properties(self, spec: IndexSpec) -> dict[str, Any]:
-        """Return the tokens' field, and the one in which the pipeline notes the model."""
-        noted = {"type": "keyword", "index": False, "doc_values": False}
-        return {**super().properties(spec), "model_id": noted}
-
     def settings(self) -> dict[str, Any]:
         """Return the default pipeline."""
         return {"index.default_pipeline": self.pipeline}
@@ -114,28 +107,22 @@ class Elser(TokenStrategy):
         Raises:
             ConfigurationError: There is one of this name that does something else.
         """
-        doing = f"looking up pipeline {self.pipeline!r}"
-        path = path_of("_ingest", "pipeline", self.pipeline)
+        path, named = path_of("_ingest", "pipeline", self.pipeline), f"the ingest pipeline {self.pipeline!r}"
+        ours = elser_processors(server.version, model_id=self.model_id)
         try:
-            found = server.request("GET", path, doing=doing).get(self.pipeline)
+            found = server.request("GET", path, doing=f"looking up {named}")[self.pipeline]
         except BackendError as error:
-            if "HTTP 404" not in str(error):
+            if not is_missing(error):
                 raise
-            found = None
-        if found is None:
-            body = {"description": "Token weights for vectorface", "processors": [self.processor]}
-            server.request("PUT", path, body=body, doing=f"making pipeline {self.pipeline!r}")
-        elif not any(_expands(processor, self.model_id) for processor in found.get("processors", ())):
+            body = {"description": f"ELSER tokens by {self.model_id!r}, for vectorface", "processors": ours}
+            server.request("PUT", path, body=body, doing=f"making {named}")
+            return
+        if not all(processor in found.get("processors", ()) for processor in ours):
             raise ConfigurationError(
-                f"The ingest pipeline {self.pipeline!r} does not expand {TEXT!r} into {TOKENS!r} by "
-                f"{self.model_id!r}; choose another name with pipeline=, or delete it."
+                f"There is another ingest pipeline {self.pipeline!r}, which does not expand {TEXT!r} into "
+                f"{TOKENS!r} by {self.model_id!r} as this store does; choose another name with pipeline=, or "
+                "delete that one."
             )
-
-    @property
-    def processor(self) -> dict[str, Any]:
-        """The ingest processor that gives a document its tokens."""
-        fields = [{"input_field": TEXT, "output_field": TOKENS}]
-        return {"inference": {"model_id": self.model_id, "input_output": fields}}
 
     def body(self, query: Query, asked: Asked, searcher: Searcher) -> dict[str, Any]:
         """Return a query that the server expands, or one of token weights if it was expanded before."""
@@ -203,25 +190,17 @@ class ElserEncoder(ServerEncoder):
         """Return nothing for each text: the server reads it.
 
         Warns:
-            UserWarning: A text is longer than what ELSER reads.
+            TruncationWarning: A text is longer than what ELSER reads.
         """
         longest = max((len(_WORDS.findall(text)) for text in texts), default=0)
         if longest > MAX_TOKENS - 2:
             warnings.warn(
                 f"A text has at least {longest} tokens, and ELSER reads {MAX_TOKENS} of a text: what comes "
                 "after them is stored, but not searched. Cut it into chunks with preprocess().",
+                TruncationWarning,
                 stacklevel=2,
             )
         return [None] * len(texts)
-
-
-def _expands(processor: dict[str, Any], model_id: str) -> bool:
-    """Tell whether an ingest processor turns text into tokens by that model."""
-    inference = processor.get("inference", {})
-    fields = inference.get("input_output") or []
-    pairs = fields if isinstance(fields, list) else [fields]
-    ours = {"input_field": TEXT, "output_field": TOKENS}
-    return inference.get("model_id") == model_id and ours in pairs
 
 
 def _slug(model_id: str) -> str:

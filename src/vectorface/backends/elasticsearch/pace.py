@@ -111,5 +111,5 @@ class Pace:
 
 
 def _back_off(fruitless: int) -> float:
-    longest = min(_LONGEST_WAIT, _FIRST_WAIT * 2**fruitless)
+    longest: float = min(_LONGEST_WAIT, _FIRST_WAIT * 2**fruitless)
     return longest * random.uniform(0.5, 1)  # noqa: S311 - so that threads do not come back together

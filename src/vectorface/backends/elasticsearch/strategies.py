@@ -377,8 +377,8 @@ class TokenEncoder:
     def __init__(self, embeddings: SparseEmbeddings) -> None:
         if isinstance(embeddings, type) or not all(hasattr(embeddings, name) for name in _EMBEDS):
             raise ConfigurationError(
-                f"embeddings={embeddings!r:.80} gives no token weights; pass an object with embed_documents() "
-                "and embed_query(), SpladeEmbeddings(model) for example."
+                f"embeddings={embeddings!r:.80} gives no token weights; pass an object with "
+                "embed_documents() and embed_query(), SpladeEmbeddings(model) for example."
             )
         self.embeddings = embeddings
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any, Final
 
 import elastic_transport
@@ -230,6 +231,11 @@ def answered(status: int, body: Any, doing: str, *, retry_after: float | None = 
         known = TransientError if status in TRANSIENT_STATUSES and not _is_final(kind) else BackendError
     advice = _ADVICE.get(known, "")
     return _made(known, f"{said} {advice}".rstrip(), retry_after)
+
+
+def is_missing(error: BaseException) -> bool:
+    """Tell whether an error stands for the answer that there is no such thing (HTTP 404)."""
+    return getattr(error.__cause__, "status_code", None) == HTTPStatus.NOT_FOUND
 
 
 def _made(error: type[VectorfaceError], said: str, retry_after: float | None) -> VectorfaceError:

@@ -6,11 +6,21 @@ from collections.abc import Mapping
 from typing import Any, Final, Literal
 
 from vectorface.asynchronous import twin_of
-from vectorface.backends.elasticsearch.checks import check_count, check_seconds
-from vectorface.backends.elasticsearch.deployments import AdaptiveAllocations, Deployment, Priority, WaitFor
-from vectorface.backends.elasticsearch.models import PATIENCE, Model
-from vectorface.backends.elasticsearch.starting import Start, check_adaptive, check_wait_for, differences
-from vectorface.backends.elasticsearch.waiting import Deadline, ProgressCallback, tell, time_of, until
+from vectorface.backends.elasticsearch.cluster.checks import check_count, check_seconds
+from vectorface.backends.elasticsearch.cluster.waiting import Deadline, ProgressCallback, tell, time_of, until
+from vectorface.backends.elasticsearch.elser.deployments import (
+    AdaptiveAllocations,
+    Deployment,
+    Priority,
+    WaitFor,
+)
+from vectorface.backends.elasticsearch.elser.models import PATIENCE, Model
+from vectorface.backends.elasticsearch.elser.starting import (
+    Start,
+    check_adaptive,
+    check_wait_for,
+    differences,
+)
 from vectorface.errors import (
     ConfigurationError,
     DeploymentExistsError,

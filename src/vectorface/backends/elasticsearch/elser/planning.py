@@ -13,11 +13,17 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final, get_args
 
-from vectorface.backends.elasticsearch.checks import check_count, check_one_of, check_threads
-from vectorface.backends.elasticsearch.deployments import Priority
-from vectorface.backends.elasticsearch.nodes import ELSER_MEMORY, SMALLEST_NODE, MlNode, memory_of, ml_nodes
+from vectorface.backends.elasticsearch.cluster.checks import check_count, check_one_of, check_threads
+from vectorface.backends.elasticsearch.elser.deployments import Priority
+from vectorface.backends.elasticsearch.elser.nodes import (
+    ELSER_MEMORY,
+    SMALLEST_NODE,
+    MlNode,
+    memory_of,
+    ml_nodes,
+)
+from vectorface.backends.elasticsearch.elser.starting import check_size
 from vectorface.backends.elasticsearch.server import Server
-from vectorface.backends.elasticsearch.starting import check_size
 from vectorface.errors import ConfigurationError
 
 #: ``MachineLearning.MAX_LOW_PRIORITY_MODELS_PER_NODE``: low priority takes memory alone.

@@ -7,24 +7,24 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from vectorface.asynchronous import twin_of
-from vectorface.backends.elasticsearch.access import TIMEOUT, Client, Remote
-from vectorface.backends.elasticsearch.checks import (
+from vectorface.backends.elasticsearch.cluster.access import TIMEOUT, Client, Remote
+from vectorface.backends.elasticsearch.cluster.checks import (
     check_alias,
     check_deployment_id,
     check_model_id,
     check_name,
     check_seconds,
 )
-from vectorface.backends.elasticsearch.deployments import (
+from vectorface.backends.elasticsearch.cluster.waiting import Deadline, ProgressCallback, tell, until
+from vectorface.backends.elasticsearch.elser.deployments import (
     Deployment,
     ModelStatus,
     TrainedModel,
     deployments_of,
     model_of,
 )
-from vectorface.backends.elasticsearch.expansion import MODEL_ID
+from vectorface.backends.elasticsearch.processors import INPUT_FIELD, MODEL_ID
 from vectorface.backends.elasticsearch.server import path_of
-from vectorface.backends.elasticsearch.waiting import Deadline, ProgressCallback, tell, until
 from vectorface.errors import (
     BackendError,
     ConfigurationError,
@@ -33,8 +33,6 @@ from vectorface.errors import (
     ModelNotReadyError,
 )
 
-#: Elastic's packages read this field (its guide, "ELSER", download by the API).
-INPUT_FIELD: Final = "text_field"
 #: Seconds in which a download of 440 MB, or a start, should be done.
 PATIENCE: Final = 600.0
 _MODELS: Final = "/_ml/trained_models"

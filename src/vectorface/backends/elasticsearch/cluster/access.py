@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import Callable, Coroutine
-from http import HTTPStatus
 from typing import Any, Concatenate, Final, ParamSpec, TypeAlias, TypeVar
 
 from elasticsearch import Elasticsearch
@@ -88,11 +87,6 @@ def function_twin_of(
     twin.__name__ = twin.__qualname__ = f"a{function.__name__}"
     twin.__doc__ = f"Do what :func:`{function.__name__}` does, to be awaited; same arguments, same result."
     return twin
-
-
-def is_missing(error: BaseException) -> bool:
-    """Tell whether an error stands for the answer that there is no such thing (HTTP 404)."""
-    return getattr(error.__cause__, "status_code", None) == HTTPStatus.NOT_FOUND
 
 
 def same_kind(error: VectorfaceError, message: str) -> VectorfaceError:

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from vectorface.backends.elasticsearch.deployments import Deployment, deployments_of
+from vectorface.backends.elasticsearch.elser.deployments import Deployment, deployments_of
+from vectorface.backends.elasticsearch.elser.starting import bytes_of
 from vectorface.backends.elasticsearch.server import Server
-from vectorface.backends.elasticsearch.starting import bytes_of
 
 _MB: Final = 1 << 20
 #: What ELSER 1 and 2 take on each node (``StartTrainedModelDeploymentAction.ELSER_1_OR_2_MEMORY_USAGE``).

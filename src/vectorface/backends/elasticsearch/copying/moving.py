@@ -7,21 +7,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from vectorface.backends.elasticsearch.access import (
+from vectorface.backends.elasticsearch.cluster.access import (
     Client,
     function_twin_of,
     same_kind,
     server_behind,
 )
-from vectorface.backends.elasticsearch.blueprints import Source, nested, written_to
-from vectorface.backends.elasticsearch.checks import check_count, check_name, check_seconds
-from vectorface.backends.elasticsearch.expansion import MODEL_ID
+from vectorface.backends.elasticsearch.cluster.checks import check_count, check_name, check_seconds
+from vectorface.backends.elasticsearch.cluster.missing import missing
+from vectorface.backends.elasticsearch.cluster.pipelines import Pipelines, check_pipeline
+from vectorface.backends.elasticsearch.cluster.waiting import Deadline, ProgressCallback, tell
+from vectorface.backends.elasticsearch.copying.blueprints import Source, nested, written_to
+from vectorface.backends.elasticsearch.copying.reindex import ELSER_BATCH, ReindexTask, reindex
 from vectorface.backends.elasticsearch.layout import TEXT, TOKENS
-from vectorface.backends.elasticsearch.missing import missing
-from vectorface.backends.elasticsearch.pipelines import Pipelines, check_pipeline, elser_processors
-from vectorface.backends.elasticsearch.reindex import ELSER_BATCH, ReindexTask, reindex
+from vectorface.backends.elasticsearch.processors import MODEL_ID, elser_processors
 from vectorface.backends.elasticsearch.server import Server, path_of
-from vectorface.backends.elasticsearch.waiting import Deadline, ProgressCallback, tell
 from vectorface.errors import (
     BackendError,
     ConfigurationError,

@@ -7,17 +7,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from vectorface.asynchronous import twin_of
-from vectorface.backends.elasticsearch.access import TIMEOUT, Client
-from vectorface.backends.elasticsearch.checks import check_name, check_seconds
-from vectorface.backends.elasticsearch.deploying import MARGIN, DeployedModel
-from vectorface.backends.elasticsearch.deployments import Priority
-from vectorface.backends.elasticsearch.doctor import Diagnosis, diagnose
-from vectorface.backends.elasticsearch.expansion import MAX_TOKENS, MODEL_ID
-from vectorface.backends.elasticsearch.facts import collect
-from vectorface.backends.elasticsearch.models import INPUT_FIELD
-from vectorface.backends.elasticsearch.planning import Plan, Wanted, planned
-from vectorface.backends.elasticsearch.starting import check_size
-from vectorface.backends.elasticsearch.waiting import time_of
+from vectorface.backends.elasticsearch.cluster.access import TIMEOUT, Client
+from vectorface.backends.elasticsearch.cluster.checks import check_name, check_seconds
+from vectorface.backends.elasticsearch.cluster.waiting import time_of
+from vectorface.backends.elasticsearch.elser.deploying import MARGIN, DeployedModel
+from vectorface.backends.elasticsearch.elser.deployments import Priority
+from vectorface.backends.elasticsearch.elser.doctor import Diagnosis, diagnose
+from vectorface.backends.elasticsearch.elser.facts import collect
+from vectorface.backends.elasticsearch.elser.planning import Plan, Wanted, planned
+from vectorface.backends.elasticsearch.elser.starting import check_size
+from vectorface.backends.elasticsearch.processors import INPUT_FIELD, MAX_TOKENS, MODEL_ID
 from vectorface.errors import InvalidInputError, ModelError
 
 _INFER_BATCH: Final = 16

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from vectorface.backends.elasticsearch.deployments import ModelStatus
-from vectorface.backends.elasticsearch.nodes import MlNode, ml_nodes
-from vectorface.backends.elasticsearch.pipelines import Pipeline, Pipelines
+from vectorface.backends.elasticsearch.cluster.pipelines import Pipeline, Pipelines
+from vectorface.backends.elasticsearch.elser.deployments import ModelStatus
+from vectorface.backends.elasticsearch.elser.nodes import MlNode, ml_nodes
 from vectorface.backends.elasticsearch.server import Server
 from vectorface.errors import PermissionDeniedError
 

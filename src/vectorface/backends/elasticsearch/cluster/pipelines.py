@@ -8,20 +8,14 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from vectorface.asynchronous import twin_of
-from vectorface.backends.elasticsearch.access import Remote, is_missing
-from vectorface.backends.elasticsearch.checks import check_name
-from vectorface.backends.elasticsearch.expansion import MODEL_ID
+from vectorface.backends.elasticsearch.cluster.access import Remote
+from vectorface.backends.elasticsearch.cluster.checks import check_name
 from vectorface.backends.elasticsearch.layout import TEXT, TOKENS
-from vectorface.backends.elasticsearch.models import INPUT_FIELD
-from vectorface.backends.elasticsearch.server import Version, path_of
-from vectorface.backends.elasticsearch.translation import answered
+from vectorface.backends.elasticsearch.processors import MODEL_ID, elser_processors
+from vectorface.backends.elasticsearch.server import path_of
+from vectorface.backends.elasticsearch.translation import answered, is_missing
 from vectorface.errors import BackendError, ConfigurationError, InvalidInputError, VectorfaceError
 
-#: Where the model's answer lies for a moment. Elasticsearch notes model and truncation beside the tokens,
-#: which would overwrite fields of the document that are called the same, or be refused by a strict mapping.
-_ASIDE: Final = "vectorface_elser"
-#: From this version on an inference processor says which field goes in and which comes out.
-_INPUT_OUTPUT: Final[Version] = (8, 11, 0)
 #: Processors that a document cannot do without, if it is to be found.
 _NEEDED: Final = ("inference", "pipeline")
 
@@ -89,7 +83,7 @@ class Pipelines(Remote):
         self,
         name: str,
         *,
-        model_id: str = MODEL_ID,
+        model_id: str | None = MODEL_ID,
         text_field: str = TEXT,
         tokens_field: str = TOKENS,
         processors_before: Sequence[Mapping[str, Any]] = (),
@@ -105,7 +99,8 @@ class Pipelines(Remote):
 
         Args:
             name: Its name.
-            model_id: The model, or better one of its deployments: what expands documents.
+            model_id: The model, or better one of its deployments: what expands documents; ``None`` for a
+                pipeline of other processors alone.
             text_field: The field that is read; dots lead into objects.
             tokens_field: The field that the tokens go to, mapped as ``sparse_vector``.
             processors_before: Ingest processors that a document passes first, as Elasticsearch has them:
@@ -123,16 +118,21 @@ class Pipelines(Remote):
         processors = [
             *({"lowercase": {"field": field, "ignore_missing": True}} for field in lowercase),
             *(dict(processor) for processor in processors_before),
-            *elser_processors(
+        ]
+        if model_id is not None:
+            processors += elser_processors(
                 self._server.version,
                 model_id=model_id,
                 text_field=text_field,
                 tokens_field=tokens_field,
                 allow_missing_text=allow_missing_text,
-            ),
-        ]
-        described = description or f"ELSER tokens of {text_field!r} in {tokens_field!r}, by {model_id!r}"
-        definition = {"description": described, "processors": processors}
+            )
+            description = (
+                description or f"ELSER tokens of {text_field!r} in {tokens_field!r}, by {model_id!r}"
+            )
+        elif not processors:
+            raise ConfigurationError("A pipeline needs a processor: pass model_id=, lowercase= or others.")
+        definition = {"description": description or "", "processors": processors}
         self._server.request(
             "PUT", _path(name), body=definition, doing=f"making the ingest pipeline {name!r}"
         )
@@ -254,44 +254,6 @@ class Pipelines(Remote):
     aset_default = twin_of(set_default)
 
 
-def elser_processors(
-    version: Version,
-    *,
-    model_id: str = MODEL_ID,
-    text_field: str = TEXT,
-    tokens_field: str = TOKENS,
-    allow_missing_text: bool = False,
-) -> list[dict[str, Any]]:
-    """Return the processors that expand one field into tokens, however often a document passes them.
-
-    Args:
-        version: Of the server: before 8.11 inference processors are written differently.
-        model_id: The model, a deployment or an inference endpoint.
-        text_field: What is read.
-        tokens_field: Where the tokens go; whatever is there is replaced.
-        allow_missing_text: Let documents without the text pass.
-    """
-    inference: dict[str, Any] = {"model_id": model_id}
-    if version >= _INPUT_OUTPUT:
-        inference["input_output"] = [{"input_field": text_field, "output_field": f"{_ASIDE}.tokens"}]
-        if allow_missing_text:
-            inference["ignore_missing"] = True
-    else:
-        inference["target_field"] = _ASIDE
-        inference["field_map"] = {text_field: INPUT_FIELD}
-        inference["inference_config"] = {"text_expansion": {"results_field": "tokens"}}
-    if allow_missing_text and version < _INPUT_OUTPUT:
-        there = "?.".join(["ctx", *text_field.split(".")])
-        inference["if"] = f"{there} != null"
-    tokens = {"field": f"{_ASIDE}.tokens", "target_field": tokens_field, "ignore_missing": allow_missing_text}
-    return [
-        {"remove": {"field": [tokens_field, _ASIDE], "ignore_missing": True}},
-        {"inference": inference},
-        {"rename": tokens},
-        {"remove": {"field": _ASIDE, "ignore_missing": True}},
-    ]
-
-
 def check_pipeline(
     model_id: object,
     text_field: object,
@@ -304,7 +266,8 @@ def check_pipeline(
     Raises:
         ConfigurationError: One is wrong, or a processor would hide that a document failed.
     """
-    check_name("model_id", model_id)
+    if model_id is not None:
+        check_name("model_id", model_id)
     for option, field in (("text_field", text_field), ("tokens_field", tokens_field)):
         _check_field(option, field)
     if text_field == tokens_field:

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias, get_args
 
-from vectorface.backends.elasticsearch.deployments import Deployment
-from vectorface.backends.elasticsearch.facts import Facts, NodeLoad
-from vectorface.backends.elasticsearch.nodes import SMALLEST_NODE, memory_of
-from vectorface.backends.elasticsearch.planning import Plan, Wanted, fit
+from vectorface.backends.elasticsearch.elser.deployments import Deployment
+from vectorface.backends.elasticsearch.elser.facts import Facts, NodeLoad
+from vectorface.backends.elasticsearch.elser.nodes import SMALLEST_NODE, memory_of
+from vectorface.backends.elasticsearch.elser.planning import Plan, Wanted, fit
 
 Severity: TypeAlias = Literal["error", "warning", "info"]
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Any, Final, Self
 
 from vectorface.asynchronous import twin_of
-from vectorface.backends.elasticsearch.access import TIMEOUT, Client, Remote, is_missing, same_kind
-from vectorface.backends.elasticsearch.checks import check_seconds
+from vectorface.backends.elasticsearch.cluster.access import TIMEOUT, Client, Remote, same_kind
+from vectorface.backends.elasticsearch.cluster.checks import check_seconds
+from vectorface.backends.elasticsearch.cluster.waiting import ProgressCallback, tell, until
 from vectorface.backends.elasticsearch.server import path_of
-from vectorface.backends.elasticsearch.translation import answered
-from vectorface.backends.elasticsearch.waiting import ProgressCallback, tell, until
+from vectorface.backends.elasticsearch.translation import answered, is_missing
 from vectorface.errors import BackendError, ConfigurationError, TransientError, VectorfaceError
 
 _TASK_ID: Final = re.compile(r"[^:\s/]+:\d+")

@@ -5,10 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, Literal, TypeAlias, get_args
 
-from vectorface.backends.elasticsearch.access import Client, function_twin_of, is_missing, server_behind
-from vectorface.backends.elasticsearch.checks import check_count, check_name, check_one_of, check_seconds
+from vectorface.backends.elasticsearch.cluster.access import Client, function_twin_of, server_behind
+from vectorface.backends.elasticsearch.cluster.checks import (
+    check_count,
+    check_name,
+    check_one_of,
+    check_seconds,
+)
+from vectorface.backends.elasticsearch.copying.tasks import ReindexFailure, ReindexProgress, ReindexTask
 from vectorface.backends.elasticsearch.server import Server, path_of
-from vectorface.backends.elasticsearch.tasks import ReindexFailure, ReindexProgress, ReindexTask
+from vectorface.backends.elasticsearch.translation import is_missing
 from vectorface.errors import BackendError, ConfigurationError, IndexNotFoundError
 
 __all__ = [

@@ -1,0 +1,1 @@
+"""What manages the cluster rather than documents: reaching it, waiting for it, ingest pipelines."""

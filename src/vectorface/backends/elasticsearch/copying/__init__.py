@@ -1,0 +1,1 @@
+"""Copying indexes on the server, and moving one to ELSER."""

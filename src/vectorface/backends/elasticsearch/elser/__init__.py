@@ -1,0 +1,1 @@
+"""ELSER in the cluster: its download, its deployments, what fits and what holds it up."""

@@ -1,0 +1,58 @@
+"""The ingest processors that give a document its tokens."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from vectorface.backends.elasticsearch.layout import TEXT, TOKENS
+from vectorface.backends.elasticsearch.server import Version
+
+#: The id under which Elastic publishes ELSER v2.
+MODEL_ID: Final = ".elser_model_2"
+#: Elastic's packages read this field (its guide, "ELSER", download by the API).
+INPUT_FIELD: Final = "text_field"
+#: ELSER reads so many tokens of a text, two of them its frame (Elastic's guide, "ELSER", limitations).
+MAX_TOKENS: Final = 512
+#: Where the model's answer lies for a moment. Elasticsearch notes model and truncation beside the tokens,
+#: which would overwrite fields of the document that are called the same, or be refused by a strict mapping.
+_ASIDE: Final = "vectorface_elser"
+#: From this version on an inference processor says which field goes in and which comes out.
+_INPUT_OUTPUT: Final[Version] = (8, 11, 0)
+
+
+def elser_processors(
+    version: Version,
+    *,
+    model_id: str = MODEL_ID,
+    text_field: str = TEXT,
+    tokens_field: str = TOKENS,
+    allow_missing_text: bool = False,
+) -> list[dict[str, Any]]:
+    """Return the processors that expand one field into tokens, however often a document passes them.
+
+    Args:
+        version: Of the server: before 8.11 inference processors are written differently.
+        model_id: The model, a deployment or an inference endpoint.
+        text_field: What is read.
+        tokens_field: Where the tokens go; whatever is there is replaced.
+        allow_missing_text: Let documents without the text pass.
+    """
+    inference: dict[str, Any] = {"model_id": model_id}
+    if version >= _INPUT_OUTPUT:
+        inference["input_output"] = [{"input_field": text_field, "output_field": f"{_ASIDE}.tokens"}]
+        if allow_missing_text:
+            inference["ignore_missing"] = True
+    else:
+        inference["target_field"] = _ASIDE
+        inference["field_map"] = {text_field: INPUT_FIELD}
+        inference["inference_config"] = {"text_expansion": {"results_field": "tokens"}}
+    if allow_missing_text and version < _INPUT_OUTPUT:
+        there = "?.".join(["ctx", *text_field.split(".")])
+        inference["if"] = f"{there} != null"
+    tokens = {"field": f"{_ASIDE}.tokens", "target_field": tokens_field, "ignore_missing": allow_missing_text}
+    return [
+        {"remove": {"field": [tokens_field, _ASIDE], "ignore_missing": True}},
+        {"inference": inference},
+        {"rename": tokens},
+        {"remove": {"field": _ASIDE, "ignore_missing": True}},
+    ]
