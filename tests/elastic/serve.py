@@ -6,6 +6,7 @@ import argparse
 import signal
 import sys
 import threading
+from importlib.util import find_spec
 
 from tests.elastic.gateway import Gateway
 from tests.elastic.node import Node, NodeError
@@ -15,7 +16,8 @@ def main() -> int:
     """Start both, say where they are, and end them when told to."""
     arguments = argparse.ArgumentParser(prog="make elasticsearch", description=__doc__)
     arguments.add_argument("--port", type=int, default=9200, help="port of the gateway")
-    arguments.add_argument("--encoder", default="hash", choices=["hash", "splade"], help="what plays ELSER")
+    best = "splade" if find_spec("cognition") else "hash"
+    arguments.add_argument("--encoder", default=best, choices=["hash", "splade"], help="what plays ELSER")
     options = arguments.parse_args()
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from langchain_core.documents import Document
 
-from tests.conftest import missing
+from tests.missing import missing
 from tests.elasticsearch import cranfield
 from tests.elasticsearch.cranfield import Judgements, Ranking, quality
 from tests.elasticsearch.stores import Stores

@@ -28,7 +28,11 @@ def copied(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("name", [path.name for path in sorted(EXAMPLES.glob("*.ipynb"))])
-def test_the_notebook_runs_from_a_clean_state(name: str, copied: Path) -> None:
+def test_the_notebook_runs_from_a_clean_state(
+    name: str, copied: Path, request: pytest.FixtureRequest
+) -> None:
+    if name.startswith("elasticsearch"):
+        request.getfixturevalue("fresh_elasticsearch")
     notebook = nbformat.read(copied / name, as_version=4)  # type: ignore[no-untyped-call]
     for cell in notebook.cells:
         cell.pop("outputs", None)

@@ -22,7 +22,10 @@ class OnElasticsearch:
         raise NotImplementedError
 
     def make_store(self, embeddings: Embeddings, request: pytest.FixtureRequest) -> ElasticsearchDB:
-        place: dict[str, Any] = {"url": request.getfixturevalue("elasticsearch_url"), "index": f"suite-{uuid.uuid4().hex}"}
+        place: dict[str, Any] = {
+            "url": request.getfixturevalue("elasticsearch_url"),
+            "index": f"suite-{uuid.uuid4().hex}",
+        }
         store = ElasticsearchDB(type(self).strategy(embeddings))
         store.connect(**place, shards=1, replicas=0)
         request.addfinalizer(lambda: _delete(store, place))

@@ -22,6 +22,8 @@ from tests.elastic.gateway.errors import illegal_argument
 MAX_TOKENS: Final = 512
 
 _WORD: Final = re.compile(r"[぀-ヿ㐀-鿿가-힯]|[^\W_]+")
+#: What is less would be rounded to nothing.
+_LEAST_WEIGHT: Final = 1e-4
 _SUFFIXES: Final = (("ies", "y"), ("sses", "ss"), ("ing", ""), ("ed", ""), ("es", "e"), ("s", ""))
 
 
@@ -108,7 +110,7 @@ class SpladeEncoder:
         with torch.inference_mode():
             logits = model(**read).logits[0]
             weights = torch.log1p(torch.relu(logits)).max(dim=0).values
-        kept = torch.nonzero(weights).flatten().tolist()
+        kept = torch.nonzero(weights >= _LEAST_WEIGHT).flatten().tolist()
         tokens = {vocabulary[token]: round(float(weights[token]), 4) for token in kept}
         return Expansion(tokens, self._is_cut(tokenizer, text, read))
 

@@ -365,6 +365,8 @@ class SparseEmbeddings(Protocol):
         ...
 
 
+#: Elasticsearch takes weights from the least normal number of 32 bits on.
+_LEAST_WEIGHT: Final = float(np.finfo(np.float32).tiny)
 _EMBEDS: Final = ("embed_documents", "embed_query")
 
 
@@ -431,9 +433,8 @@ class TokenEncoder:
             raise InvalidInputError(
                 f"{where}: {vector!r:.60} is not a dict of token weights, as in {{'lamp': 1.5}}."
             )
-        return {
-            str(token): number for token, weight in vector.items() if (number := _weight(weight, where)) > 0
-        }
+        weights = {str(token): _weight(weight, where) for token, weight in vector.items()}
+        return {token: weight for token, weight in weights.items() if weight >= _LEAST_WEIGHT}
 
 
 def _weight(weight: Any, where: str) -> float:

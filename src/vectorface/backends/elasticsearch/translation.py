@@ -259,7 +259,10 @@ def _described(body: Any) -> tuple[str, str]:
     kinds = error.get("type") or "", root.get("type") or ""
     reasons = [_reason(error), _reason(root)]
     reasons += [_reason(cause) for cause in _causes(error)]
-    reason = ": ".join(dict.fromkeys(said for said in reasons if said))
+    told = [
+        said for i, said in enumerate(reasons) if said and not any(said in other for other in reasons[:i])
+    ]
+    reason = ": ".join(told)
     return (kinds[1] or kinds[0]), reason[:2000]
 
 

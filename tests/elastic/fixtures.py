@@ -1,0 +1,65 @@
+"""Elasticsearch for tests, notebooks and the code in docs: a node, a gateway with ELSER, stores."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from importlib.util import find_spec
+
+import pytest
+
+from tests.elastic.gateway import Gateway
+from tests.elastic.node import missing_tools
+from tests.elastic.shared import shared_node
+from tests.elasticsearch.stores import Stores
+from tests.missing import missing
+
+
+@pytest.fixture(scope="session")
+def elasticsearch_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of Elasticsearch: $ELASTICSEARCH_URL, else a real node that the test run shares."""
+    given = os.environ.get("ELASTICSEARCH_URL")
+    if given:
+        yield given
+        return
+    lacking = missing_tools()
+    if lacking:
+        missing(f"Elasticsearch: install {' and '.join(lacking)}, or set ELASTICSEARCH_URL")
+    base = tmp_path_factory.getbasetemp()
+    with shared_node(base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def elser_gateway(elasticsearch_url: str) -> Iterator[Gateway]:
+    """A gateway in front of the node, with ELSER deployed."""
+    with Gateway(elasticsearch_url, download_seconds=0, start_seconds=0) as gateway:
+        model = "/_ml/trained_models/.elser_model_2"
+        gateway.request("PUT", model, {"input": {"field_names": ["text_field"]}})
+        gateway.request("POST", f"{model}/deployment/_start?number_of_allocations=4&wait_for=started")
+        yield gateway
+
+
+@pytest.fixture
+def fresh_elasticsearch(elasticsearch_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """``$ELASTICSEARCH_URL`` for code that is run as it stands: a gateway where nothing was done yet."""
+    encoder = "splade" if find_spec("cognition") else "hash"
+    with Gateway(elasticsearch_url, encoder=encoder) as gateway:
+        monkeypatch.setenv("ELASTICSEARCH_URL", gateway.url)
+        yield
+
+
+@pytest.fixture
+def stores(elasticsearch_url: str) -> Iterator[Stores]:
+    """Open Elasticsearch stores on indexes of this test."""
+    opener = Stores(elasticsearch_url)
+    yield opener
+    opener.close()
+
+
+@pytest.fixture
+def elser_stores(elser_gateway: Gateway) -> Iterator[Stores]:
+    """The same behind a gateway with ELSER deployed."""
+    opener = Stores(elser_gateway.url)
+    yield opener
+    opener.close()
