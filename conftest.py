@@ -7,9 +7,10 @@ import tempfile
 from typing import Any
 
 import pytest
-from sybil import Sybil, SybilCollection
+from sybil import Sybil
 from sybil.integration.pytest import SybilItem
 from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
+from sybil.sybil import SybilCollection
 
 
 def _in_empty_folder(namespace: dict[str, Any]) -> None:
@@ -47,6 +48,6 @@ pytest_collect_file = SybilCollection(
     )
     for patterns, excludes, fixtures in (
         (["README.md", "docs/*.md"], _ON_ELASTICSEARCH, []),
-        (_ON_ELASTICSEARCH, [], ["fresh_elasticsearch"]),
+        (_ON_ELASTICSEARCH, [], ["elasticsearch_in_environment"]),
     )
 ).pytest()

@@ -40,13 +40,18 @@ def elser_gateway(elasticsearch_url: str) -> Iterator[Gateway]:
         yield gateway
 
 
-@pytest.fixture
-def fresh_elasticsearch(elasticsearch_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """``$ELASTICSEARCH_URL`` for code that is run as it stands: a gateway where nothing was done yet."""
+@pytest.fixture(scope="session")
+def empty_gateway(elasticsearch_url: str) -> Iterator[Gateway]:
+    """A gateway where nothing was done yet, with the best encoder there is."""
     encoder = "splade" if find_spec("cognition") else "hash"
     with Gateway(elasticsearch_url, encoder=encoder) as gateway:
-        monkeypatch.setenv("ELASTICSEARCH_URL", gateway.url)
-        yield
+        yield gateway
+
+
+@pytest.fixture
+def elasticsearch_in_environment(empty_gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``$ELASTICSEARCH_URL`` for code that is run as it stands: pages of docs, notebooks."""
+    monkeypatch.setenv("ELASTICSEARCH_URL", empty_gateway.url)
 
 
 @pytest.fixture

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from langchain_core.documents import Document
 
-from tests.missing import missing
 from tests.elasticsearch import cranfield
 from tests.elasticsearch.cranfield import Judgements, Ranking, quality
 from tests.elasticsearch.stores import Stores
+from tests.missing import missing
 from vectorface import MiniLM, SpladeEmbeddings
 from vectorface.backends.elasticsearch import BM25, Dense, Hybrid, SparseEncoder, Strategy
 

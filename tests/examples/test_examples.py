@@ -32,7 +32,7 @@ def test_the_notebook_runs_from_a_clean_state(
     name: str, copied: Path, request: pytest.FixtureRequest
 ) -> None:
     if name.startswith("elasticsearch"):
-        request.getfixturevalue("fresh_elasticsearch")
+        request.getfixturevalue("elasticsearch_in_environment")
     notebook = nbformat.read(copied / name, as_version=4)  # type: ignore[no-untyped-call]
     for cell in notebook.cells:
         cell.pop("outputs", None)
