@@ -289,7 +289,9 @@ def _overhead(
                 if subject == "ours":
                     store.query(text, k=10)
                 else:
-                    client.search(index=store.index, size=10, source=["text", "metadata"], **body(at))
+                    client.search(
+                        index=store.index, size=10, source_includes=["text", "metadata"], **body(at)
+                    )
                 seconds[subject] = perf_counter() - start
             if i >= 10:
                 ours.append(seconds["ours"])

@@ -21,8 +21,8 @@ from tests.chroma.conftest import Place
 from tests.chroma.gateway import Gateway
 from tests.chroma.samples import bearing, contents, numbered, put
 from tests.chroma_server import ChromaServer, free_port
-from tests.conftest import missing
 from tests.langchain.compass import Compass
+from tests.missing import missing
 from vectorface import ChromaDB, RetryPolicy
 from vectorface.backends.chroma.internals import running
 from vectorface.errors import (

