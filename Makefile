@@ -6,7 +6,8 @@ INSTALL := $(BIN)/python -m pip --disable-pip-version-check install -q --no-comp
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadgroup
 # Thousands of cases over lines that other tests cover: tracing them would only take time.
 UNTRACED := tests/conformance/test_chroma.py tests/conformance/test_elasticsearch.py \
-	tests/langchain/test_chroma.py tests/langchain/test_elasticsearch.py
+	tests/langchain/test_chroma.py tests/langchain/test_elasticsearch.py \
+	tests/elastic tests/elasticsearch/test_quality.py tests/elasticsearch/test_security.py
 
 .PHONY: help demo test check benchmarks elasticsearch clean
 

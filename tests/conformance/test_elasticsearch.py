@@ -23,6 +23,8 @@ from vectorface.testing import DenseContract, DurableContract, FingerprintContra
 
 class OnElasticsearch(StoreContract, DurableContract):
     strategy: Strategy
+    #: Every strategy asks filters in the same way; dense vectors go through the full number.
+    filter_examples = 2
 
     @pytest.fixture(autouse=True)
     def _on_a_node(self, elasticsearch_url: str) -> None:
@@ -38,6 +40,8 @@ class OnElasticsearch(StoreContract, DurableContract):
 
 
 class TestDense(OnElasticsearch, DenseContract, FingerprintContract):
+    filter_examples = StoreContract.filter_examples
+
     def make(self, embeddings: Any) -> ElasticsearchDB:
         return ElasticsearchDB(Dense(embeddings, index_type="flat"))
 

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 import pytest
 
 from tests.elastic.gateway import Gateway
-from tests.elastic.node import missing_tools
+from tests.elastic.node import Node, missing_tools
 from tests.elastic.shared import shared_node
 from tests.elasticsearch.stores import Stores
 from tests.missing import missing
@@ -52,6 +52,34 @@ def empty_gateway(elasticsearch_url: str) -> Iterator[Gateway]:
 def elasticsearch_in_environment(empty_gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
     """``$ELASTICSEARCH_URL`` for code that is run as it stands: pages of docs, notebooks."""
     monkeypatch.setenv("ELASTICSEARCH_URL", empty_gateway.url)
+
+
+#: ``reader`` may read one index; ``writer`` may read and write it, but has no right to refresh it.
+_ROLES = """
+reader:
+  indices: [{names: ["stories*"], privileges: [read, view_index_metadata]}]
+writer:
+  indices: [{names: ["stories*"], privileges: [read, write, view_index_metadata]}]
+"""
+
+
+@pytest.fixture(scope="session")
+def secured_node() -> Iterator[Node]:
+    """A node of its own with security on, and the users rhea, who may read, and wim, who may write.
+
+    Tests that want it are of the group "secured", so that one worker starts it.
+    """
+    if lacking := missing_tools():
+        missing(f"Elasticsearch: install {' and '.join(lacking)}")
+    with Node(users={"rhea": "reader", "wim": "writer"}, roles=_ROLES, heap="512m") as node:
+        yield node
+
+
+@pytest.fixture(scope="session")
+def secured_gateway(secured_node: Node) -> Iterator[Gateway]:
+    """The gateway in front of it."""
+    with Gateway(secured_node.url, node_user=f"elastic:{secured_node.password}") as gateway:
+        yield gateway
 
 
 @pytest.fixture

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import base64
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from elasticsearch import ApiError, AuthenticationException, AuthorizationException, Elasticsearch
 
 from tests.elastic.gateway import Gateway
-from tests.elastic.node import Node, missing_tools
+from tests.elastic.node import Node
 
 
 def made(client: Elasticsearch, **options: Any) -> dict[str, Any]:
@@ -94,29 +93,19 @@ def test_credentials_may_be_required(gateway: Gateway, client: Elasticsearch) ->
 # -- a node with security ----------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def secured() -> Iterator[Gateway]:
-    if missing_tools():
-        pytest.skip("a node with security needs Java and Maven")
-    with (
-        Node(users={}, heap="512m") as node,
-        Gateway(node.url, node_user=f"elastic:{node.password}") as gateway,
-    ):
-        yield gateway
-
-
-def test_users_are_the_nodes_own(secured: Gateway) -> None:
-    with Elasticsearch(secured.url, basic_auth=("elastic", Node.password)) as user:
+@pytest.mark.xdist_group("secured")
+def test_users_are_the_nodes_own(secured_gateway: Gateway) -> None:
+    with Elasticsearch(secured_gateway.url, basic_auth=("elastic", Node.password)) as user:
         assert user.info()["tagline"]
         user.index(index="kept", document={"n": 1}, refresh=True)
         key = made(user, role_descriptors={"r": {"indices": [{"names": ["kept"], "privileges": ["read"]}]}})
-    with Elasticsearch(secured.url, basic_auth=("elastic", "wrong")) as user:
+    with Elasticsearch(secured_gateway.url, basic_auth=("elastic", "wrong")) as user:
         for attempt in (user.info, lambda: made(user)):
             with pytest.raises(AuthenticationException, match="unable to authenticate user"):
                 attempt()
-    with Elasticsearch(secured.url) as nobody, pytest.raises(AuthenticationException):
+    with Elasticsearch(secured_gateway.url) as nobody, pytest.raises(AuthenticationException):
         nobody.cluster.health()
-    with Elasticsearch(secured.url, api_key=key["encoded"]) as reader:
+    with Elasticsearch(secured_gateway.url, api_key=key["encoded"]) as reader:
         assert reader.count(index="kept")["count"] == 1
         with pytest.raises(ApiError) as refused:
             reader.index(index="kept", document={})

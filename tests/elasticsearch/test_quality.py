@@ -151,7 +151,7 @@ def test_dense_is_as_good_as_exact_search(
 
 def test_each_strategy_is_as_good_as_its_model(found: dict[str, tuple[float, float]]) -> None:
     """What was measured on this collection, each with room for the next version of a model or analyzer."""
-    measured = {"bm25": (0.360, 0.700), "dense": (0.395, 0.776), "sparse": (0.376, 0.728)}
+    measured = {"bm25": (0.349, 0.698), "dense": (0.395, 0.776), "sparse": (0.376, 0.728)}
     for name, (ndcg, recall) in measured.items():
         assert found[name][0] > ndcg - 0.01, (name, found[name])
         assert found[name][1] > recall - 0.01, (name, found[name])

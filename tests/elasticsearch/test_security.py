@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -20,27 +19,20 @@ from vectorface.errors import (
     VectorfaceError,
 )
 
-#: ``reader`` may read one index; ``writer`` may read and write it, but has no right to refresh it.
-ROLES = """
-reader:
-  indices: [{names: ["stories*"], privileges: [read, view_index_metadata]}]
-writer:
-  indices: [{names: ["stories*"], privileges: [read, write, view_index_metadata]}]
-"""
 LAMP = [Document(id="lamp", page_content="Nan lit the lamp.", metadata={"chapter": 1})]
+pytestmark = pytest.mark.xdist_group("secured")
+
 WRONG = "not-the-password-at-all"
 
 
 @pytest.fixture(scope="module")
-def node() -> Iterator[Node]:
-    with Node(users={"rhea": "reader", "wim": "writer"}, roles=ROLES, heap="512m") as node:
-        yield node
+def node(secured_node: Node) -> Node:
+    return secured_node
 
 
 @pytest.fixture(scope="module")
-def gateway(node: Node) -> Iterator[Gateway]:
-    with Gateway(node.url, node_user=f"elastic:{node.password}") as gateway:
-        yield gateway
+def gateway(secured_gateway: Gateway) -> Gateway:
+    return secured_gateway
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -63,6 +63,7 @@ class ElasticsearchDB(VectorDBInterface):
         strategy: How documents are found; dense vectors by the default model if left out.
 
     Example:
+        >>> from vectorface import BM25
         >>> ElasticsearchDB(BM25())
         ElasticsearchDB(not connected)
     """
