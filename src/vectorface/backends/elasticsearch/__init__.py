@@ -24,7 +24,7 @@ from vectorface.backends.elasticsearch.elser.deployments import (
 from vectorface.backends.elasticsearch.elser.doctor import Diagnosis, Finding
 from vectorface.backends.elasticsearch.elser.model import ElserModel
 from vectorface.backends.elasticsearch.elser.planning import Plan
-from vectorface.backends.elasticsearch.expansion import Elser
+from vectorface.backends.elasticsearch.expansion import Elser, SemanticText
 from vectorface.backends.elasticsearch.hybrid import Hybrid
 from vectorface.backends.elasticsearch.store import ElasticsearchDB
 from vectorface.backends.elasticsearch.strategies import BM25, Dense, Pruning, SparseEncoder, Strategy
@@ -50,6 +50,7 @@ __all__ = [
     "ReindexFailure",
     "ReindexProgress",
     "ReindexTask",
+    "SemanticText",
     "Simulated",
     "SparseEncoder",
     "Strategy",

@@ -7,7 +7,7 @@ import re
 import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Final
 
 from vectorface.backends.elasticsearch.layout import TEXT, TOKENS
 from vectorface.backends.elasticsearch.pace import Pace
@@ -17,6 +17,7 @@ from vectorface.backends.elasticsearch.strategies import (
     Asked,
     Pruning,
     ServerEncoder,
+    Strategy,
     TokenStrategy,
     matching,
     sparse_clause,
@@ -30,12 +31,14 @@ from vectorface.primitives import Query
 if TYPE_CHECKING:
     from vectorface.backends.elasticsearch.searches import Searcher
     from vectorface.backends.elasticsearch.server import Server
+    from vectorface.indexes import IndexSpec
     from vectorface.ingest.writer import Limits
-
-Via: TypeAlias = Literal["model", "inference"]
 
 #: Documents of a bulk request that are expanded on the way (Elastic's guide advises 50 for reindexing).
 _BATCH: Final = 50
+#: The endpoint that Elasticsearch brings for ELSER, and the field of ``semantic_text``.
+ENDPOINT_ID: Final = ".elser-2-elasticsearch"
+SEMANTIC: Final = "semantic"
 _WRITE_TIMEOUT: Final = 300.0
 _WORDS: Final = re.compile(r"\w+|[^\w\s]")
 
@@ -136,11 +139,9 @@ class Elser(TokenStrategy):
         clause = {"field": TOKENS, "inference_id": self.search_id, "query": query.text}
         return matching({"sparse_vector": {**clause, "prune": bool(pruning), **pruning}}, asked)
 
-    def search(self, searcher: Searcher, queries: Sequence[Query], asked: Asked) -> Any:
-        """Return what the queries expand to; to tell the tokens, they are expanded first."""
-        if self.tokens:
-            queries = self.with_vectors(searcher.server, queries)
-        return super().search(searcher, queries, asked)
+    def readied(self, server: Server, queries: Sequence[Query]) -> Sequence[Query]:
+        """Return the queries; to tell which tokens matched, they are expanded first."""
+        return self.with_vectors(server, queries) if self.tokens else queries
 
     def with_vectors(self, server: Server, queries: Sequence[Query]) -> Sequence[Query]:
         """Return the queries with the token weights that the model gives them."""
@@ -172,6 +173,61 @@ class Elser(TokenStrategy):
 
     def pace(self) -> Pace:
         """Return what slows writes down to what the deployment can take."""
+        return Pace()
+
+    @property
+    def write_timeout(self) -> float:
+        """Seconds to wait for a batch to be expanded and written."""
+        return self._write_timeout
+
+
+class SemanticText(Strategy):
+    """Elasticsearch's field type ``semantic_text``: it cuts texts into chunks and expands each by itself.
+
+    So a text may be longer than what the model reads at once; its best chunk counts. Without weights within
+    reach there is no mmr, and hits do not tell their tokens.
+
+    Args:
+        inference_id: The inference endpoint of sparse embeddings; Elasticsearch's own for ELSER if left out.
+        write_timeout: Seconds to wait for a batch of documents to be expanded and written.
+
+    Example:
+        >>> SemanticText().name
+        'semantic_text'
+    """
+
+    name = "semantic_text"
+
+    def __init__(self, inference_id: str = ENDPOINT_ID, *, write_timeout: float = _WRITE_TIMEOUT) -> None:
+        self.inference_id = inference_id
+        self._write_timeout = float(write_timeout)
+        self._encoder = ServerEncoder(self.name, "sparse", inference_id)
+
+    @property
+    def encoder(self) -> ServerEncoder:
+        """Nothing on this side: the server reads the texts."""
+        return self._encoder
+
+    def properties(self, spec: IndexSpec) -> dict[str, Any]:
+        """Return the field, which names its endpoint."""
+        del spec
+        return {SEMANTIC: {"type": "semantic_text", "inference_id": self.inference_id}}
+
+    def fields_of(self, text: str) -> dict[str, Any]:
+        """Return the text once more, for that field."""
+        return {SEMANTIC: text}
+
+    def body(self, query: Query, asked: Asked, searcher: Searcher) -> dict[str, Any]:
+        """Return a ``semantic`` query."""
+        del searcher
+        return matching({"semantic": {"field": SEMANTIC, "query": query.text}}, asked)
+
+    def limits(self, limits: Limits) -> Limits:
+        """Return small batches, as for :class:`Elser`."""
+        return replace(limits, batch_documents=_BATCH)
+
+    def pace(self) -> Pace:
+        """Return what slows writes down to what the endpoint can take."""
         return Pace()
 
     @property

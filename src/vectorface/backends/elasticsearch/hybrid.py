@@ -76,6 +76,10 @@ class Hybrid(Strategy):
         """Return the fields of all parts."""
         return {name: field for part in self.parts for name, field in part.properties(spec).items()}
 
+    def fields_of(self, text: str) -> dict[str, Any]:
+        """Return what all parts need."""
+        return {name: value for part in self.parts for name, value in part.fields_of(text).items()}
+
     def settings(self) -> dict[str, Any]:
         """Return the settings of all parts."""
         return {name: value for part in self.parts for name, value in part.settings().items()}
@@ -91,7 +95,9 @@ class Hybrid(Strategy):
     def search(self, searcher: Searcher, queries: Sequence[Query], asked: Asked) -> list[list[Stored]]:
         """Return for each query the fused ranking of all parts."""
         deeper = replace(asked, limit=max(asked.limit, self.window_size))
-        own = [[_of_part(query, part) for query in queries] for part in self.parts]
+        own = [
+            part.readied(searcher.server, [_of_part(query, part) for query in queries]) for part in self.parts
+        ]
         if deeper.limit > WINDOW:
             pairs = zip(self.parts, own, strict=True)
             found = [part.search(searcher, of_part, deeper) for part, of_part in pairs]
@@ -99,6 +105,12 @@ class Hybrid(Strategy):
             found = self._at_once(searcher, own, deeper)
         rankings = zip(*found, strict=True)  # by part, then query: turned around
         return [self._fused(of_query)[: asked.limit] for of_query in rankings]
+
+    def with_vectors(self, server: Server, queries: Sequence[Query]) -> Sequence[Query]:
+        """Return the queries with the vectors of the part whose texts the server expands."""
+        for part in self.parts:
+            queries = part.with_vectors(server, queries)
+        return queries
 
     def _at_once(
         self, searcher: Searcher, queries: Sequence[Sequence[Query]], asked: Asked

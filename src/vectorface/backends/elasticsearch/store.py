@@ -387,10 +387,13 @@ class ElasticsearchDB(VectorDBInterface):
         unfit: dict[str, Exception] = {}
         for entry in entries:
             try:
-                items.append(Item(action, entry.id, source=source_of(entry, layout)))
+                items.append(Item(action, entry.id, source=self._source(entry, layout)))
             except InvalidDocumentError as error:
                 unfit[entry.id] = error
         return {**unfit, **self._sent(items)}
+
+    def _source(self, entry: Entry, layout: Layout) -> dict[str, Any]:
+        return {**source_of(entry, layout), **self.strategy.fields_of(entry.text)}
 
     def _rewritten(self, entries: Sequence[Entry]) -> dict[str, Exception]:
         """Write metadata beside what else is stored, unless somebody changes that meanwhile.
@@ -414,7 +417,7 @@ class ElasticsearchDB(VectorDBInterface):
             Item(
                 "index",
                 entry.id,
-                source={**stored[entry.id]["_source"], **source_of(entry, layout)},
+                source={**stored[entry.id]["_source"], **self._source(entry, layout)},
                 revision=(stored[entry.id]["_seq_no"], stored[entry.id]["_primary_term"]),
             )
             for entry in entries

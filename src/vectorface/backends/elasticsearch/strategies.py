@@ -78,6 +78,11 @@ class Strategy(ABC):
         del vector
         return False
 
+    def fields_of(self, text: str) -> dict[str, Any]:
+        """Return what a document holds for it, besides text, metadata and vectors."""
+        del text  # most need nothing
+        return {}
+
     @abstractmethod
     def body(self, query: Query, asked: Asked, searcher: Searcher) -> dict[str, Any]:
         """Return the search for up to ``limit`` documents that pass the clauses."""
@@ -89,7 +94,7 @@ class Strategy(ABC):
 
     def search(self, searcher: Searcher, queries: Sequence[Query], asked: Asked) -> list[list[Stored]]:
         """Return for each query up to ``asked.limit`` of the nearest documents that pass, best first."""
-        asked = self.widened(asked)
+        asked, queries = self.widened(asked), self.readied(searcher.server, queries)
         bodies = [self.body(query, asked, searcher) for query in queries]
         if asked.limit <= WINDOW:
             found = searcher.pages(bodies, asked)
@@ -97,6 +102,11 @@ class Strategy(ABC):
             found = [searcher.deep(body, asked) for body in bodies]
         ranked = [self.ranked(query, hits, searcher) for query, hits in zip(queries, found, strict=True)]
         return self.completed(ranked, searcher, queries, asked)
+
+    def readied(self, server: Server, queries: Sequence[Query]) -> Sequence[Query]:
+        """Return the queries as this strategy asks them."""
+        del server
+        return queries
 
     def widened(self, asked: Asked) -> Asked:
         """Return the question with what else of a document this strategy wants to see."""
