@@ -74,8 +74,8 @@ _HOMES: Final = {
 }
 
 __all__ = [
-    "BM25",
     "AdaptiveAllocations",
+    "BM25",
     "ChromaDB",
     "DeleteReport",
     "Dense",

@@ -52,6 +52,7 @@ class Server:
         self.timeout = timeout
         self._loops = LoopClients(make_async, is_ours=is_ours) if make_async else None
         self._version: Version | None = None
+        self._patients: dict[float, Any] = {}
 
     @property
     def is_asynchronous(self) -> bool:
@@ -91,13 +92,17 @@ class Server:
         try:
             if self._loops is not None and bridge.on_loop():
                 return bridge.wait_for(self._sent(method, path, options, timeout or self.timeout))
-            return (
-                _patient(self.client, timeout or self.timeout).perform_request(method, path, **options).body
-            )
+            return self._patient(timeout or self.timeout).perform_request(method, path, **options).body
         except VectorfaceError:
             raise
         except Exception as error:
             raise as_ours(error, doing) from error
+
+    def _patient(self, seconds: float) -> Any:
+        """Return the client with a time-out; making one takes longer than using it."""
+        if seconds not in self._patients:
+            self._patients[seconds] = _patient(self.client, seconds)
+        return self._patients[seconds]
 
     async def _sent(self, method: str, path: str, options: Mapping[str, Any], seconds: float) -> Any:
         assert self._loops is not None  # noqa: S101 - request() has looked
