@@ -74,8 +74,8 @@ _HOMES: Final = {
 }
 
 __all__ = [
-    "AdaptiveAllocations",
     "BM25",
+    "AdaptiveAllocations",
     "ChromaDB",
     "DeleteReport",
     "Dense",
