@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 from vectorface.backends.elasticsearch.layout import TEXT, TOKENS
 from vectorface.backends.elasticsearch.pace import Pace
 from vectorface.backends.elasticsearch.processors import MAX_TOKENS, MODEL_ID, elser_processors
+from vectorface.backends.elasticsearch.searches import Asked, Searcher
 from vectorface.backends.elasticsearch.server import path_of
 from vectorface.backends.elasticsearch.strategies import (
-    Asked,
     Pruning,
     ServerEncoder,
     Strategy,
@@ -29,7 +29,6 @@ from vectorface.errors import BackendError, ConfigurationError
 from vectorface.primitives import Query
 
 if TYPE_CHECKING:
-    from vectorface.backends.elasticsearch.searches import Searcher
     from vectorface.backends.elasticsearch.server import Server
     from vectorface.indexes import IndexSpec
     from vectorface.ingest.writer import Limits

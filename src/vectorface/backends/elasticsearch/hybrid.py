@@ -8,7 +8,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from vectorface.backends.elasticsearch.layout import TOKENS, VECTOR
-from vectorface.backends.elasticsearch.strategies import WINDOW, Asked, Dense, Strategy, TokenStrategy
+from vectorface.backends.elasticsearch.searches import WINDOW, Asked, Searcher
+from vectorface.backends.elasticsearch.strategies import Dense, Strategy, TokenStrategy
 from vectorface.encoding import Encoder, Fingerprint
 from vectorface.errors import ConfigurationError, InvalidInputError
 from vectorface.indexes import IndexSpec
@@ -18,7 +19,6 @@ from vectorface.records import Metric, ScoreKind, Vector, Vectors
 
 if TYPE_CHECKING:
     from vectorface.backends.elasticsearch.pace import Pace
-    from vectorface.backends.elasticsearch.searches import Searcher
     from vectorface.backends.elasticsearch.server import Server
 
 #: Of Cormack, Clarke and Büttcher, "Reciprocal rank fusion outperforms Condorcet and individual rank learning

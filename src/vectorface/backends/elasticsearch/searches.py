@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeAlias
 
 import numpy as np
@@ -13,7 +14,6 @@ from vectorface.backends.elasticsearch.codec import Shown, stored_of
 from vectorface.backends.elasticsearch.filters import Clause
 from vectorface.backends.elasticsearch.layout import VECTOR, Layout
 from vectorface.backends.elasticsearch.server import Server, line_of
-from vectorface.backends.elasticsearch.strategies import WINDOW, Asked, Strategy
 from vectorface.backends.elasticsearch.translation import answered
 from vectorface.errors import VectorfaceError
 from vectorface.primitives import Query, Stored
@@ -22,12 +22,29 @@ from vectorface.searching import exact_scores
 
 Hits: TypeAlias = Sequence[Mapping[str, Any]]
 
+#: What Elasticsearch finds by kNN, and shows in one page, at most.
+WINDOW: Final = 10_000
 #: How long a server keeps a scan's view of the index between two pages.
 _KEEP_ALIVE: Final = "5m"
 #: Vectors that are compared at a time.
 _EXACT_BATCH: Final = 1_000
 #: An answer that lacks a shard's documents is an error, not an answer.
 _WHOLE: Final = {"allow_partial_search_results": False}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Asked:
+    """What a search is to bring.
+
+    Attributes:
+        native: Clauses that documents must pass.
+        limit: At most how many.
+        shown: Which fields of each.
+    """
+
+    native: Sequence[Clause]
+    limit: int
+    shown: Shown
 
 
 class Request(Protocol):
@@ -45,22 +62,14 @@ class Searcher:
         request: Sends a request to the index.
         server: Sends requests that name no index.
         layout: Where it keeps what.
-        strategy: How it is searched.
         metric: How it compares vectors.
     """
 
-    def __init__(
-        self, request: Request, server: Server, layout: Layout, strategy: Strategy, metric: Metric
-    ) -> None:
+    def __init__(self, request: Request, server: Server, layout: Layout, metric: Metric) -> None:
         self._request = request
         self._server = server
         self.layout = layout
-        self._strategy = strategy
         self._metric = metric
-
-    def search(self, queries: Sequence[Query], asked: Asked) -> list[list[Stored]]:
-        """Return for each query up to ``asked.limit`` of the nearest documents that pass, best first."""
-        return self._strategy.search(self, queries, asked)
 
     @property
     def is_modern(self) -> bool:

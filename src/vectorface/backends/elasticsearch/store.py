@@ -23,9 +23,9 @@ from vectorface.backends.elasticsearch.connection import (
 from vectorface.backends.elasticsearch.filters import NOTHING, Clause, containing, translated
 from vectorface.backends.elasticsearch.layout import Layout
 from vectorface.backends.elasticsearch.naming import named_strategy
-from vectorface.backends.elasticsearch.searches import Searcher
+from vectorface.backends.elasticsearch.searches import Asked, Searcher
 from vectorface.backends.elasticsearch.server import Server, path_of
-from vectorface.backends.elasticsearch.strategies import Asked, Dense, Strategy
+from vectorface.backends.elasticsearch.strategies import Dense, Strategy
 from vectorface.backends.elasticsearch.translation import answered
 from vectorface.encoding import EmbeddingsLike
 from vectorface.errors import (
@@ -348,11 +348,11 @@ class ElasticsearchDB(VectorDBInterface):
         if native == [NOTHING]:
             return [[] for _ in queries]
         asked = Asked(native=native or (), limit=limit, shown=shown(fields, self._layout))
-        return self._searcher.search(queries, asked)
+        return self.strategy.search(self._searcher, queries, asked)
 
     @property
     def _searcher(self) -> Searcher:
-        return Searcher(self._requested, self._linked, self._layout, self.strategy, self.metric)
+        return Searcher(self._requested, self._linked, self._layout, self.metric)
 
     def _requested(self, method: str, api: str, *, doing: str, **options: Any) -> Any:
         """Send a request to the current index."""

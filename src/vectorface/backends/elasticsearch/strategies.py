@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Protocol, TypeA
 import numpy as np
 
 from vectorface import embeddings as _embeddings
-from vectorface.backends.elasticsearch.codec import Shown, stored_of
+from vectorface.backends.elasticsearch.codec import stored_of
 from vectorface.backends.elasticsearch.filters import Clause
 from vectorface.backends.elasticsearch.layout import SIMILARITIES, TEXT, TOKENS, VECTOR
+from vectorface.backends.elasticsearch.searches import WINDOW, Asked, Hits, Searcher
 from vectorface.encoding import DenseEncoder, EmbeddingsLike, Encoder, Fingerprint
 from vectorface.errors import ConfigurationError, InvalidInputError
 from vectorface.indexes import IndexSpec, checked_flag
@@ -24,31 +25,13 @@ from vectorface.records import Metric, ScoreKind, Vector, Vectors
 
 if TYPE_CHECKING:
     from vectorface.backends.elasticsearch.pace import Pace
-    from vectorface.backends.elasticsearch.searches import Hits, Searcher
     from vectorface.backends.elasticsearch.server import Server
 
 IndexType: TypeAlias = Literal["hnsw", "flat", "int8_hnsw"]
 
-#: What Elasticsearch finds by kNN, and shows in one page, at most.
-WINDOW: Final = 10_000
 _LEAST_CANDIDATES: Final = 100
 #: How many times as many candidates as wanted are looked at again with full precision (Elastic's own advice).
 _OVERSAMPLE: Final = 3.0
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Asked:
-    """What a search is to bring.
-
-    Attributes:
-        native: Clauses that documents must pass.
-        limit: At most how many.
-        shown: Which fields of each.
-    """
-
-    native: Sequence[Clause]
-    limit: int
-    shown: Shown
 
 
 class Strategy(ABC):
