@@ -47,8 +47,8 @@ def test_weights_are_exactly_the_librarys(splade: SpladeEmbeddings) -> None:
 
 def test_a_text_is_expanded_by_what_it_means(splade: SpladeEmbeddings) -> None:
     weights = splade.embed_query("lamp")
-    assert max(weights, key=lambda token: weights[token]) in {"lamp", "light", "lights"}
-    assert "light" in weights  # which is not in the text
+    heaviest = sorted(weights, key=lambda token: -weights[token])[:3]
+    assert {"lamp", "lights"} <= set(heaviest)  # of which the second is not in the text
     assert all(weight > 0 for weight in weights.values())
 
 
