@@ -93,6 +93,12 @@ def beside(
     return {**said, **options}
 
 
+def shown_url(url: str) -> str:
+    """Quote a URL without the credentials that somebody may have put there."""
+    scheme, at, place = url.partition("://")[0], *url.rpartition("@")[1:]
+    return repr(f"{scheme}://…@{place}" if at else url)
+
+
 def checked_index_name(name: object) -> str:
     """Return ``name`` if every backend takes it.
 

@@ -14,7 +14,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -28,6 +27,8 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from filelock import FileLock
+
+from tests.chroma_server import free_port
 
 VERSION: Final = "8.19.16"
 ARTIFACT: Final = f"org.elasticsearch.distribution.integ-test-zip:elasticsearch:{VERSION}:zip"
@@ -68,14 +69,6 @@ _SECURE: Final[Mapping[str, str]] = {
 
 class NodeError(RuntimeError):
     """The node could not be fetched or did not come up; the message says why."""
-
-
-def free_port() -> int:
-    """Return a loopback port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 # -- fetching ---------------------------------------------------------------------------------------------

@@ -11,8 +11,8 @@ from elasticsearch import AsyncElasticsearch, Elasticsearch
 from langchain_core.documents import Document
 
 import vectorface
+from tests.chroma_server import free_port
 from tests.elastic.encoders import WordWeights
-from tests.elastic.node import free_port
 from tests.elasticsearch.stores import Stores
 from vectorface.backends.elasticsearch import BM25, Dense, ElasticsearchDB, Elser, Hybrid, SparseEncoder
 from vectorface.errors import (

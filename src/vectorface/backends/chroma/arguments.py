@@ -12,6 +12,7 @@ from chromadb.api import ClientAPI
 
 from vectorface.backends.chroma.client import ChromaSettings, Mode
 from vectorface.errors import ConfigurationError
+from vectorface.indexes import shown_url
 
 _OF_SERVERS: Final = ("ssl", "headers", "tenant", "database", "timeout")
 _DEFAULTS: Final = ChromaSettings(index="")
@@ -122,18 +123,18 @@ def of_url(url: str) -> dict[str, Any]:
         parts = urlsplit(url)
         port = parts.port
     except ValueError as error:
-        raise ConfigurationError(f"{_shown(url)} is malformed ({error}); {_URL_HELP}") from error
+        raise ConfigurationError(f"{shown_url(url)} is malformed ({error}); {_URL_HELP}") from error
     options = parse_qsl(parts.query, keep_blank_values=True)
     unknown = sorted({name for name, _ in options} - {"collection"})
     if unknown or parts.fragment:
         strange = unknown or [f"#{parts.fragment}"]
         raise ConfigurationError(
-            f"{_shown(url)} has unknown options {strange}; {_URL_HELP} Other options go beside the "
+            f"{shown_url(url)} has unknown options {strange}; {_URL_HELP} Other options go beside the "
             "URL, as in connect(url, timeout=5)."
         )
     if parts.scheme == "chroma":
         if parts.netloc:
-            raise ConfigurationError(f"{_shown(url)} names a host; {_URL_HELP}")
+            raise ConfigurationError(f"{shown_url(url)} names a host; {_URL_HELP}")
         arguments: dict[str, Any] = {"path": unquote(parts.path)} if parts.path else {"mode": "memory"}
         return {**arguments, **_collection(url, [name for _, name in options])}
     _check_server(parts, url)
@@ -147,7 +148,7 @@ def of_url(url: str) -> dict[str, Any]:
 def _collection(url: str, names: list[str]) -> dict[str, str]:
     if len(set(names)) > 1 or "" in names:
         fault = "names several collections" if all(names) else "names no collection after 'collection='"
-        raise ConfigurationError(f"{_shown(url)} {fault}; {_URL_HELP}")
+        raise ConfigurationError(f"{shown_url(url)} {fault}; {_URL_HELP}")
     return {"collection": names[0]} if names else {}
 
 
@@ -159,10 +160,4 @@ def _check_server(parts: SplitResult, url: str) -> None:
     }
     for fault, found in faults.items():
         if found:
-            raise ConfigurationError(f"{_shown(url)} {fault}; {_URL_HELP}")
-
-
-def _shown(url: str) -> str:
-    """Quote a URL without the credentials that somebody may have put there."""
-    scheme, at, place = url.partition("://")[0], *url.rpartition("@")[1:]
-    return repr(f"{scheme}://…@{place}" if at else url)
+            raise ConfigurationError(f"{shown_url(url)} {fault}; {_URL_HELP}")

@@ -12,7 +12,7 @@ from elasticsearch import AsyncElasticsearch, Elasticsearch
 
 from vectorface.backends.elasticsearch.server import Server
 from vectorface.errors import ConfigurationError
-from vectorface.indexes import ConnectionSettings, checked_secret
+from vectorface.indexes import ConnectionSettings, checked_secret, shown_url
 
 Credentials = str | tuple[str, str]
 
@@ -225,7 +225,7 @@ def of_url(url: str) -> tuple[str, dict[str, Any]]:
         parts = urlsplit(url)
         port = parts.port
     except ValueError as error:
-        raise ConfigurationError(f"{_shown(url)} is malformed ({error}); {_URL_HELP}") from error
+        raise ConfigurationError(f"{shown_url(url)} is malformed ({error}); {_URL_HELP}") from error
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
     tls = options.pop("tls", "false")
     index = unquote(parts.path.strip("/"))
@@ -239,7 +239,7 @@ def of_url(url: str) -> tuple[str, dict[str, Any]]:
     for fault, found in faults.items():
         if found:
             raise ConfigurationError(
-                f"{_shown(url)} {fault}; {_URL_HELP} Other options go beside the URL, as in connect(url, "
+                f"{shown_url(url)} {fault}; {_URL_HELP} Other options go beside the URL, as in connect(url, "
                 "api_key=...)."
             )
     address = _address(parts, "https" if tls == "true" else "http", port)
@@ -250,9 +250,3 @@ def of_url(url: str) -> tuple[str, dict[str, Any]]:
 def _address(parts: SplitResult, scheme: str, port: int | None) -> str:
     host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
     return with_port(f"{scheme}://{host}" + ("" if port is None else f":{port}"))
-
-
-def _shown(url: str) -> str:
-    """Quote a URL without the credentials that somebody may have put there."""
-    scheme, at, place = url.partition("://")[0], *url.rpartition("@")[1:]
-    return repr(f"{scheme}://…@{place}" if at else url)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from vectorface.backends.elasticsearch.layout import TEXT, TOKENS
 from vectorface.backends.elasticsearch.pace import Pace
-from vectorface.backends.elasticsearch.processors import MAX_TOKENS, MODEL_ID, elser_processors
+from vectorface.backends.elasticsearch.processors import INPUT_FIELD, MAX_TOKENS, MODEL_ID, elser_processors
 from vectorface.backends.elasticsearch.searches import Asked, Searcher
 from vectorface.backends.elasticsearch.server import path_of
 from vectorface.backends.elasticsearch.strategies import (
@@ -42,7 +42,31 @@ _WRITE_TIMEOUT: Final = 300.0
 _WORDS: Final = re.compile(r"\w+|[^\w\s]")
 
 
-class Elser(TokenStrategy):
+class Expanded(Strategy):
+    """What a model on the server expands while it is written: in small batches, no faster than it can.
+
+    Args:
+        write_timeout: Seconds to wait for a batch of documents to be expanded and written.
+    """
+
+    def __init__(self, *, write_timeout: float) -> None:
+        self._write_timeout = float(write_timeout)
+
+    def limits(self, limits: Limits) -> Limits:
+        """Return small batches: each document of a request has to be expanded before it is answered."""
+        return replace(limits, batch_documents=_BATCH)
+
+    def pace(self) -> Pace:
+        """Return what slows writes down to what the deployment can take."""
+        return Pace()
+
+    @property
+    def write_timeout(self) -> float:
+        """Seconds to wait for a batch to be expanded and written."""
+        return self._write_timeout
+
+
+class Elser(TokenStrategy, Expanded):
     """ELSER: texts and queries are expanded by a model that is deployed in the cluster.
 
     Documents pass an ingest pipeline, which is made with the index and is its default, so that whoever
@@ -80,7 +104,8 @@ class Elser(TokenStrategy):
         tokens: bool = False,
         write_timeout: float = _WRITE_TIMEOUT,
     ) -> None:
-        super().__init__(pruning=pruning, tokens=tokens)
+        TokenStrategy.__init__(self, pruning=pruning, tokens=tokens)
+        Expanded.__init__(self, write_timeout=write_timeout)
         if inference_id is not None and (model_id != MODEL_ID or search_id is not None):
             raise ConfigurationError("Pass inference_id=, or model_id= and search_id=, not both.")
         named: dict[str, object] = {"model_id": model_id, "search_id": search_id, "pipeline": pipeline}
@@ -91,7 +116,6 @@ class Elser(TokenStrategy):
         self.search_id = inference_id or search_id or model_id
         self.is_endpoint = inference_id is not None
         self.pipeline = pipeline or f"vectorface-elser-{_slug(self.model_id)}"
-        self._write_timeout = float(write_timeout)
         self._encoder = ElserEncoder(self.model_id)
 
     @property
@@ -160,27 +184,12 @@ class Elser(TokenStrategy):
             answer = server.request("POST", path, body={"input": list(texts)}, doing=doing)
             return [one["embedding"] for one in answer["sparse_embedding"]]
         path = path_of("_ml", "trained_models", self.search_id, "_infer")
-        body = {"docs": [{"text_field": text} for text in texts]}
+        body = {"docs": [{INPUT_FIELD: text} for text in texts]}
         answer = server.request("POST", path, body=body, doing=doing)
         return [one["predicted_value"] for one in answer["inference_results"]]
 
-    # -- loading ------------------------------------------------------------------------------------------
 
-    def limits(self, limits: Limits) -> Limits:
-        """Return small batches: each document of a request has to be expanded before it is answered."""
-        return replace(limits, batch_documents=_BATCH)
-
-    def pace(self) -> Pace:
-        """Return what slows writes down to what the deployment can take."""
-        return Pace()
-
-    @property
-    def write_timeout(self) -> float:
-        """Seconds to wait for a batch to be expanded and written."""
-        return self._write_timeout
-
-
-class SemanticText(Strategy):
+class SemanticText(Expanded):
     """Elasticsearch's field type ``semantic_text``: it cuts texts into chunks and expands each by itself.
 
     So a text may be longer than what the model reads at once; its best chunk counts. Without weights within
@@ -198,8 +207,8 @@ class SemanticText(Strategy):
     name = "semantic_text"
 
     def __init__(self, inference_id: str = ENDPOINT_ID, *, write_timeout: float = _WRITE_TIMEOUT) -> None:
+        super().__init__(write_timeout=write_timeout)
         self.inference_id = inference_id
-        self._write_timeout = float(write_timeout)
         self._encoder = ServerEncoder(self.name, "sparse", inference_id)
 
     @property
@@ -220,19 +229,6 @@ class SemanticText(Strategy):
         """Return a ``semantic`` query."""
         del searcher
         return matching({"semantic": {"field": SEMANTIC, "query": query.text}}, asked)
-
-    def limits(self, limits: Limits) -> Limits:
-        """Return small batches, as for :class:`Elser`."""
-        return replace(limits, batch_documents=_BATCH)
-
-    def pace(self) -> Pace:
-        """Return what slows writes down to what the endpoint can take."""
-        return Pace()
-
-    @property
-    def write_timeout(self) -> float:
-        """Seconds to wait for a batch to be expanded and written."""
-        return self._write_timeout
 
 
 class ElserEncoder(ServerEncoder):

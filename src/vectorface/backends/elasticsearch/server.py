@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import weakref
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 from urllib.parse import quote
 
 import orjson
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
 
     from elasticsearch import AsyncElasticsearch, Elasticsearch
+
+R = TypeVar("R")
 
 Version: TypeAlias = tuple[int, int, int]
 
@@ -58,6 +60,12 @@ class Server:
     def is_asynchronous(self) -> bool:
         """Whether it can send requests from an event loop."""
         return self._loops is not None
+
+    async def beside_loop(self, call: Callable[[], R]) -> R:
+        """Run synchronous code beside an event loop: on the loop itself if possible, else in a thread."""
+        if self.is_asynchronous:
+            return await bridge.run(call)
+        return await asyncio.to_thread(call)
 
     def request(
         self,

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from vectorface import bridge
 from vectorface.backends.elasticsearch import layout as layouts
 from vectorface.backends.elasticsearch.bulk import Action, Bulk, Item, Refused
 from vectorface.backends.elasticsearch.codec import shown, source_of, stored_of
@@ -214,9 +212,9 @@ class ElasticsearchDB(VectorDBInterface):
         return self._server
 
     async def _asynchronously(self, call: Callable[[], Any]) -> Any:
-        if self._server is not None and self._server.is_asynchronous:
-            return await bridge.run(call)
-        return await asyncio.to_thread(call)
+        if self._server is None:
+            return call()  # which says that the store is not connected
+        return await self._server.beside_loop(call)
 
     # -- indexes ------------------------------------------------------------------------------------------
 

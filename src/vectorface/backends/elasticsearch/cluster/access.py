@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 from collections.abc import Callable, Coroutine
 from typing import Any, Concatenate, Final, ParamSpec, TypeAlias, TypeVar
 
 from elasticsearch import Elasticsearch
 
-from vectorface import bridge
 from vectorface.backends.elasticsearch.server import Server
 from vectorface.backends.elasticsearch.store import ElasticsearchDB
 from vectorface.errors import BackendError, ConfigurationError, VectorfaceError
@@ -47,13 +45,6 @@ def server_behind(client: Client, *, timeout: float = TIMEOUT) -> Server:
     )
 
 
-async def beside_loop(server: Server, call: Callable[[], R]) -> R:
-    """Run synchronous code beside an event loop: on the loop itself if the server can, else in a thread."""
-    if server.is_asynchronous:
-        return await bridge.run(call)
-    return await asyncio.to_thread(call)
-
-
 class Remote:
     """Something whose methods talk to a cluster, on an event loop too.
 
@@ -71,7 +62,7 @@ class Remote:
         return self._server
 
     async def _asynchronously(self, call: Callable[[], Any]) -> Any:
-        return await beside_loop(self._server, call)
+        return await self._server.beside_loop(call)
 
 
 def function_twin_of(
@@ -82,7 +73,7 @@ def function_twin_of(
     @functools.wraps(function)
     async def twin(client: Client, /, *args: P.args, **kwargs: P.kwargs) -> R:
         server = server_behind(client)
-        return await beside_loop(server, functools.partial(function, server, *args, **kwargs))
+        return await server.beside_loop(functools.partial(function, server, *args, **kwargs))
 
     twin.__name__ = twin.__qualname__ = f"a{function.__name__}"
     twin.__doc__ = f"Do what :func:`{function.__name__}` does, to be awaited; same arguments, same result."
