@@ -53,7 +53,7 @@ def node() -> Iterator[str]:
     if given:
         yield given
     else:
-        with Node(heap="1g") as own:
+        with Node(heap="1g", for_timings=True) as own:
             yield own.url
 
 

@@ -139,17 +139,25 @@ class Node(AbstractContextManager["Node"]):
             the superuser ``elastic`` beside them.
         roles: What ``roles.yml`` says of roles that are not built in.
         heap: Size of the JVM's heap.
+        for_timings: Whether it runs as in production. Tests run only the first of the JVM's two compilers:
+            the second one takes longer than a test run gives it back.
     """
 
     host = "127.0.0.1"
     password = "bootstrap-password"  # noqa: S105 - of a server on loopback that lives for a test run
 
     def __init__(
-        self, *, users: Mapping[str, str] | None = None, roles: str = "", heap: str = "768m"
+        self,
+        *,
+        users: Mapping[str, str] | None = None,
+        roles: str = "",
+        heap: str = "768m",
+        for_timings: bool = False,
     ) -> None:
         self.port = free_port()
         self._transport_port = free_port()
         self._heap = heap
+        self._compilers = "" if for_timings else " -XX:TieredStopAtLevel=1"
         self._security = users is not None
         self._users = users or {}
         self._roles = roles
@@ -219,8 +227,7 @@ class Node(AbstractContextManager["Node"]):
         return {
             "PATH": os.environ["PATH"],
             "ES_JAVA_HOME": str(java.parent.parent),
-            # Only the first of the two compilers: the second one takes longer than a test run gives it back.
-            "ES_JAVA_OPTS": f"-Xms{self._heap} -Xmx{self._heap} -XX:TieredStopAtLevel=1",
+            "ES_JAVA_OPTS": f"-Xms{self._heap} -Xmx{self._heap}{self._compilers}",
             "ES_PATH_CONF": str(folder / "config"),
             "ES_TMPDIR": str(folder / "tmp"),
             "HOME": str(folder),

@@ -26,8 +26,9 @@ from vectorface.backends.elasticsearch.elser.model import ElserModel
 from vectorface.backends.elasticsearch.elser.planning import Plan
 from vectorface.backends.elasticsearch.expansion import Elser, SemanticText
 from vectorface.backends.elasticsearch.hybrid import Hybrid
+from vectorface.backends.elasticsearch.sparse import Pruning, SparseEncoder
 from vectorface.backends.elasticsearch.store import ElasticsearchDB
-from vectorface.backends.elasticsearch.strategies import BM25, Dense, Pruning, SparseEncoder, Strategy
+from vectorface.backends.elasticsearch.strategies import BM25, Dense, Strategy
 
 __all__ = [
     "BM25",

@@ -55,7 +55,7 @@ def vector_fields(vector: Vector | None) -> dict[str, Any]:
     if isinstance(vector, Vectors):
         return {**vector_fields(vector.dense), **vector_fields(vector.tokens)}
     if isinstance(vector, Mapping):
-        return {TOKENS: dict(vector)}
+        return {TOKENS: vector}
     return {VECTOR: np.ascontiguousarray(vector, dtype=np.float32)}
 
 

@@ -14,15 +14,8 @@ from vectorface.backends.elasticsearch.pace import Pace
 from vectorface.backends.elasticsearch.processors import INPUT_FIELD, MAX_TOKENS, MODEL_ID, elser_processors
 from vectorface.backends.elasticsearch.searches import Asked, Searcher
 from vectorface.backends.elasticsearch.server import path_of
-from vectorface.backends.elasticsearch.strategies import (
-    Pruning,
-    ServerEncoder,
-    Strategy,
-    TokenStrategy,
-    matching,
-    sparse_clause,
-    tokens_of,
-)
+from vectorface.backends.elasticsearch.sparse import Pruning, TokenStrategy, sparse_clause, tokens_of
+from vectorface.backends.elasticsearch.strategies import ServerEncoder, Strategy, matching
 from vectorface.backends.elasticsearch.translation import is_missing
 from vectorface.embeddings import TruncationWarning
 from vectorface.errors import BackendError, ConfigurationError

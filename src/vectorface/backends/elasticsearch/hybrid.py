@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from vectorface.backends.elasticsearch.layout import TOKENS, VECTOR
 from vectorface.backends.elasticsearch.searches import WINDOW, Asked, Searcher
-from vectorface.backends.elasticsearch.strategies import Dense, Strategy, TokenStrategy
+from vectorface.backends.elasticsearch.sparse import TokenStrategy
+from vectorface.backends.elasticsearch.strategies import Dense, Strategy
 from vectorface.encoding import Encoder, Fingerprint
 from vectorface.errors import ConfigurationError, InvalidInputError
 from vectorface.indexes import IndexSpec

@@ -10,6 +10,7 @@ import hashlib
 import math
 from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from typing import Any, Final
 
 from vectorface.filters import Kind, kind
@@ -65,6 +66,7 @@ def _terms(path: str, value: Any) -> Iterator[str]:
         yield term(path, value)
 
 
+@lru_cache(maxsize=4_096)
 def prefix(path: str) -> str:
     """Return what the terms of a path begin with, and no others."""
     path = path.replace("\x01", "\x01\x02").replace("\0", "\x01\x01")
@@ -80,7 +82,7 @@ def after(path: str) -> str:
 
 def term(path: str, value: Scalar) -> str:
     """Return the term of a value."""
-    return bounds(path, value)[0] + _encoded(value)
+    return prefix(path) + _TAGS[kind(value)] + _encoded(value)
 
 
 def bounds(path: str, value: Scalar) -> tuple[str, str]:
