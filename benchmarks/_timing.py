@@ -7,6 +7,7 @@ median over rounds of two times measured in the same round; absolute times are g
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from statistics import median
 from time import perf_counter
@@ -53,7 +54,11 @@ class Times:
 
 
 def interleave(
-    subjects: Mapping[str, Callable[[], object]], *, rounds: int = 5, warm_up: bool = True
+    subjects: Mapping[str, Callable[..., object]],
+    *,
+    rounds: int = 5,
+    warm_up: bool = True,
+    given: Callable[[], AbstractContextManager[object]] | None = None,
 ) -> Times:
     """Run all subjects in turn, ``rounds`` times, every other round in reverse order.
 
@@ -61,15 +66,17 @@ def interleave(
         subjects: What to time; a subject's result is dropped.
         rounds: How often each runs.
         warm_up: Run each once before, without timing it.
+        given: Makes what the subjects take, anew for each run and outside of what is timed; without it
+            they take nothing.
     """
     if warm_up:
         for subject in subjects.values():
-            subject()
+            _time(subject, given)
     seconds: dict[str, list[float]] = {name: [] for name in subjects}
     names = list(subjects)
     for _ in range(rounds):
         for name in names:
-            seconds[name].append(_time(subjects[name]))
+            seconds[name].append(_time(subjects[name], given))
         names.reverse()
     return Times({name: tuple(times) for name, times in seconds.items()})
 
@@ -85,7 +92,11 @@ def table(rows: Iterable[Row]) -> str:
     return "\n".join(lines)
 
 
-def _time(subject: Callable[[], object]) -> float:
-    start = perf_counter()
-    subject()
-    return perf_counter() - start
+def _time(
+    subject: Callable[..., object], given: Callable[[], AbstractContextManager[object]] | None
+) -> float:
+    with nullcontext() if given is None else given() as it:
+        arguments = () if given is None else (it,)
+        start = perf_counter()
+        subject(*arguments)
+        return perf_counter() - start

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from types import FrameType, TracebackType
 from typing import Any, Self
 
@@ -26,6 +25,7 @@ class Interrupts(AbstractContextManager["Interrupts"]):
         self.held = False
         self._open = False
         self._previous: Any = None
+        self._stretch = _Stretch(self)
 
     def __enter__(self) -> Self:
         main = threading.current_thread() is threading.main_thread() and not on_loop()
@@ -46,21 +46,36 @@ class Interrupts(AbstractContextManager["Interrupts"]):
         self._open = False  # here, because the stretch may end in this very moment, before it can say so
         signal.default_int_handler(number, frame)
 
-    @contextmanager
-    def allowed(self) -> Iterator[None]:
-        """Let a Ctrl-C through, also one that was held back before.
+    def allowed(self) -> AbstractContextManager[object]:
+        """Let a Ctrl-C through for a stretch, also one that was held back before.
 
         Raises:
             KeyboardInterrupt: There was one, or one comes.
         """
-        self._open = True
-        try:
-            self._raise_held()
-            yield
-        finally:
-            self._open = False
+        return self._stretch
 
-    def _raise_held(self) -> None:
+    def open(self) -> None:
+        """Begin a stretch."""
+        self._open = True
         if self.held:
-            self.held = False
+            self.held = self._open = False
             raise KeyboardInterrupt
+
+    def shut(self) -> None:
+        """End it."""
+        self._open = False
+
+
+class _Stretch(AbstractContextManager[object]):
+    """Where a Ctrl-C may come; a class, because one is entered for each document that is read."""
+
+    def __init__(self, interrupts: Interrupts) -> None:
+        self._interrupts = interrupts
+
+    def __enter__(self) -> None:
+        self._interrupts.open()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._interrupts.shut()

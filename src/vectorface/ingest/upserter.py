@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError, Executor, Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from queue import Empty, SimpleQueue
@@ -36,6 +36,8 @@ from vectorface.ingest.writer import Mode, Writer
 from vectorface.records import Stop, WriteReport
 
 if TYPE_CHECKING:
+    from types import TracebackType
+
     from langchain_core.documents import Document
 
 OnError: TypeAlias = Literal["raise", "report"]
@@ -183,14 +185,12 @@ class _Run:
                 with self._blaming("The input"):
                     stream.close()
 
-    @contextmanager
-    def _blaming(self, culprit: str) -> Iterator[None]:
+    def _blaming(self, culprit: str) -> _Blaming:
+        return _Blaming(self, culprit)
+
+    def blame(self, culprit: str) -> None:
         """Note whose code it was that raised, for the message."""
-        try:
-            yield
-        except Exception:
-            self._culprit = culprit
-            raise
+        self._culprit = culprit
 
     def _send_window(self) -> None:
         parts = batches(
@@ -374,6 +374,23 @@ class _Run:
     def _again(self, items: Sequence[Item]) -> WriteReport:
         settings = replace(self._settings, again=True, ids=())
         return upsert(items, self._writer, settings, total=len(items))
+
+
+class _Blaming(AbstractContextManager[None]):
+    """Notes whose code raised; a class, because one is entered for each document that is read."""
+
+    def __init__(self, run: _Run, culprit: str) -> None:
+        self._run = run
+        self._culprit = culprit
+
+    def __enter__(self) -> None:
+        """Nobody is to blame yet."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, Exception):
+            self._run.blame(self._culprit)
 
 
 def _own_threads(settings: Settings) -> Executor:

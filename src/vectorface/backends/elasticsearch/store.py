@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 
 #: Elasticsearch refuses requests above 100 MB (``http.max_content_length``); far smaller ones load quickest.
 _LIMITS: Final = Limits(
-    max_documents=5_000, max_bytes=50_000_000, bytes_per_number=12, batch_documents=250, writers=3
+    max_documents=5_000, max_bytes=50_000_000, bytes_per_number=12, batch_documents=500, writers=3
 )
 
 
