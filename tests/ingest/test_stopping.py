@@ -125,8 +125,9 @@ def test_what_is_in_flight_when_a_run_is_cancelled_is_finished_and_booked() -> N
 
     def cancel_midway(ids: Sequence[str]) -> None:
         del ids
+        time.sleep(0.2)  # so that more are read meanwhile
         cancel.set()
-        time.sleep(0.2)
+        time.sleep(0.1)
 
     store = FaultyDB(faults=Faults(before=cancel_midway), limits=Limits(writers=1))
     report = store.upsert_parallel(documents(40), batch_size=4, cancel=cancel)

@@ -231,10 +231,10 @@ class _Run:
     def _fill_window(self, source: Iterator[tuple[int, Input]]) -> bool:
         """Read the next window; tell whether there is anything to send.
 
-        The first ones are small, so that the workers have something to do while the others are read.
+        It is one batch while nothing is in flight, so that the workers need not wait for all that is read.
         """
         size = min(self._settings.batch_size, self._writer.limits.max_documents)
-        wanted = size * min(self._settings.max_workers, 1 + len(self._in_flight))
+        wanted = size * (self._settings.max_workers if self._in_flight else 1)
         while len(self._window) < wanted and not self._stopped() and self._take(source):
             if not self._bell.empty():
                 self._collect()

@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from vectorface.backends.elasticsearch.inference import inferred, weights_of
 from vectorface.backends.elasticsearch.layout import TEXT, TOKENS
 from vectorface.backends.elasticsearch.pace import Pace
-from vectorface.backends.elasticsearch.processors import INPUT_FIELD, MAX_TOKENS, MODEL_ID, elser_processors
+from vectorface.backends.elasticsearch.processors import MAX_TOKENS, MODEL_ID, elser_processors
 from vectorface.backends.elasticsearch.searches import Asked, Searcher
 from vectorface.backends.elasticsearch.server import path_of
 from vectorface.backends.elasticsearch.sparse import Pruning, TokenStrategy, sparse_clause, tokens_of
@@ -176,10 +177,8 @@ class Elser(TokenStrategy, Expanded):
             path = path_of("_inference", "sparse_embedding", self.search_id)
             answer = server.request("POST", path, body={"input": list(texts)}, doing=doing)
             return [one["embedding"] for one in answer["sparse_embedding"]]
-        path = path_of("_ml", "trained_models", self.search_id, "_infer")
-        body = {"docs": [{INPUT_FIELD: text} for text in texts]}
-        answer = server.request("POST", path, body=body, doing=doing)
-        return [one["predicted_value"] for one in answer["inference_results"]]
+        results = inferred(server, self.search_id, texts, timeout=server.timeout, doing=doing)
+        return [weights_of(result) for result in results]
 
 
 class SemanticText(Expanded):

@@ -158,6 +158,16 @@ def path_of(*parts: str) -> str:
     return "/" + "/".join(quote(part, safe="") for part in parts)
 
 
+def time_of(seconds: float) -> str:
+    """Return seconds as Elasticsearch reads a time.
+
+    Example:
+        >>> time_of(30), time_of(0.25)
+        ('30000ms', '250ms')
+    """
+    return f"{max(1, round(seconds * 1000))}ms"
+
+
 def line_of(value: Any) -> bytes:
     """Return a value as one line of JSON."""
     return _json(value) + b"\n"

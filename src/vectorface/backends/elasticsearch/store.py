@@ -30,7 +30,6 @@ from vectorface.errors import (
     BackendError,
     ConfigurationError,
     DuplicateDocumentError,
-    IndexExistsError,
     IndexNotFoundError,
     InvalidDocumentError,
     InvalidQueryError,
@@ -278,12 +277,7 @@ class ElasticsearchDB(VectorDBInterface):
             "mappings": layouts.mapping(spec, self.strategy.properties(spec), asked.fields),
         }
         doing = f"creating index {spec.name!r}"
-        try:
-            server.request("PUT", path_of(layouts.concrete(spec.name)), body=body, doing=doing)
-        except BackendError as error:
-            if "more than one write index" in str(error):
-                raise IndexExistsError(f"There is an index {spec.name!r} already.") from error
-            raise
+        server.request("PUT", path_of(layouts.concrete(spec.name)), body=body, doing=doing)
 
     def _drop(self, name: str) -> None:
         layout = self._laid_out(name)

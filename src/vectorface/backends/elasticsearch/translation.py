@@ -33,6 +33,7 @@ from vectorface.ingest.retrying import TRANSIENT_STATUSES, parse_retry_after
 #: What a reason says, and which error that is. The texts are Elasticsearch's (``TrainedModelAssignment*``,
 #: ``DeploymentManager``, ``InferenceRunner``, ``Messages`` in x-pack/plugin).
 _REASONS: Final[tuple[tuple[type[VectorfaceError], tuple[str, ...]], ...]] = (
+    (IndexExistsError, ("has more than one write index",)),
     (
         InferenceQueueFullError,
         ("queue is full", "unable to execute command", "rejected execution of inference"),
@@ -134,7 +135,21 @@ _BY_TYPE: Final[Mapping[str, type[VectorfaceError]]] = {
     "process_cluster_event_timeout_exception": TransientError,
 }
 
+#: Errors whose reasons quote what somebody wrote: an id, a text, a query.
+_QUOTING: Final = frozenset(
+    {
+        "document_parsing_exception",
+        "mapper_parsing_exception",
+        "parsing_exception",
+        "query_shard_exception",
+        "strict_dynamic_mapping_exception",
+        "version_conflict_engine_exception",
+        "x_content_parse_exception",
+    }
+)
+
 _ADVICE: Final[Mapping[type[VectorfaceError], str]] = {
+    IndexExistsError: "There is an index or an alias of that name already.",
     IndexNotFoundError: "If it was deleted meanwhile, create_index() makes it anew.",
     AuthenticationError: "Check api_key= or basic_auth=; a key may have expired, or be another cluster's.",
     PermissionDeniedError: "Give the user or API key that privilege, or use another.",
@@ -223,14 +238,17 @@ def answered(status: int, body: Any, doing: str, *, retry_after: float | None = 
         return refused(f"{said} {_LICENCE if 'license' in reason else _ADVICE[refused]}")
     if kind == "index_not_found_exception":
         return IndexNotFoundError(f"{said} {_ADVICE[IndexNotFoundError]}")
-    for pattern, error in _BY_REASON:
-        if pattern.search(reason):
-            return _made(error, f"{said} {_ADVICE[error]}", retry_after)
-    known = _BY_TYPE.get(kind)
+    known = _by_reason(kind, reason) or _BY_TYPE.get(kind)
     if known is None:
         known = TransientError if status in TRANSIENT_STATUSES and not _is_final(kind) else BackendError
     advice = _ADVICE.get(known, "")
     return _made(known, f"{said} {advice}".rstrip(), retry_after)
+
+
+def _by_reason(kind: str, reason: str) -> type[VectorfaceError] | None:
+    if kind in _QUOTING:
+        return None
+    return next((error for pattern, error in _BY_REASON if pattern.search(reason)), None)
 
 
 def is_missing(error: BaseException) -> bool:

@@ -71,16 +71,6 @@ class Deadline:
         return self.left <= 0
 
 
-def time_of(seconds: float) -> str:
-    """Return seconds as Elasticsearch reads a time.
-
-    Example:
-        >>> time_of(30), time_of(0.25)
-        ('30000ms', '250ms')
-    """
-    return f"{max(1, round(seconds * 1000))}ms"
-
-
 def tell(progress: ProgressCallback | None, state: str, done: float | None) -> None:
     """Call a progress callback, if there is one."""
     if progress is not None:

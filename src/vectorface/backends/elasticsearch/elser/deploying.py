@@ -7,7 +7,7 @@ from typing import Any, Final, Literal
 
 from vectorface.asynchronous import twin_of
 from vectorface.backends.elasticsearch.cluster.checks import check_count, check_seconds
-from vectorface.backends.elasticsearch.cluster.waiting import Deadline, ProgressCallback, tell, time_of, until
+from vectorface.backends.elasticsearch.cluster.waiting import Deadline, ProgressCallback, tell, until
 from vectorface.backends.elasticsearch.elser.deployments import (
     AdaptiveAllocations,
     Deployment,
@@ -21,6 +21,8 @@ from vectorface.backends.elasticsearch.elser.starting import (
     check_wait_for,
     differences,
 )
+from vectorface.backends.elasticsearch.inference import MARGIN
+from vectorface.backends.elasticsearch.server import time_of
 from vectorface.errors import (
     ConfigurationError,
     DeploymentExistsError,
@@ -32,8 +34,6 @@ from vectorface.errors import (
     TransientError,
 )
 
-#: Seconds that an answer may take longer than what the server was told to wait.
-MARGIN: Final = 10.0
 #: Seconds in which a start should be accepted.
 _START_PATIENCE: Final = 30.0
 _NO_REASON: Final = "the server gives no reason"

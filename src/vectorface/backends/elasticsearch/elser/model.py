@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Sequence
 
 from vectorface.asynchronous import twin_of
 from vectorface.backends.elasticsearch.cluster.access import TIMEOUT, Client
 from vectorface.backends.elasticsearch.cluster.checks import check_name, check_seconds
-from vectorface.backends.elasticsearch.cluster.waiting import time_of
-from vectorface.backends.elasticsearch.elser.deploying import MARGIN, DeployedModel
+from vectorface.backends.elasticsearch.elser.deploying import DeployedModel
 from vectorface.backends.elasticsearch.elser.deployments import Priority
 from vectorface.backends.elasticsearch.elser.doctor import Diagnosis, diagnose
 from vectorface.backends.elasticsearch.elser.facts import collect
 from vectorface.backends.elasticsearch.elser.planning import Plan, Wanted, planned
 from vectorface.backends.elasticsearch.elser.starting import check_size
-from vectorface.backends.elasticsearch.processors import INPUT_FIELD, MAX_TOKENS, MODEL_ID
-from vectorface.errors import InvalidInputError, ModelError
-
-_INFER_BATCH: Final = 16
+from vectorface.backends.elasticsearch.inference import inferred, weights_of
+from vectorface.backends.elasticsearch.processors import MAX_TOKENS, MODEL_ID
+from vectorface.errors import InvalidInputError
 
 
 class ElserModel(DeployedModel):
@@ -83,31 +80,16 @@ class ElserModel(DeployedModel):
         check_seconds("timeout", timeout)
         if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
             raise InvalidInputError("infer() takes a list of texts, and something in it is no text.")
-        results = [
-            result
-            for first in range(0, len(texts), _INFER_BATCH)
-            for result in self._inferred(name, texts[first : first + _INFER_BATCH], timeout)
-        ]
+        doing = f"expanding {len(texts)} texts by {name!r}"
+        with self._naming(name):
+            results = inferred(self._server, name, texts, timeout=timeout, doing=doing)
         if cut := sum(bool(result.get("is_truncated")) for result in results):
             warnings.warn(
                 f"{cut} of {len(texts)} texts are longer than the {MAX_TOKENS} tokens that ELSER reads; what "
                 "follows is not among their tokens.",
                 stacklevel=2,
             )
-        return [_weights(result) for result in results]
-
-    def _inferred(self, name: str, texts: Sequence[str], timeout: float) -> list[Mapping[str, Any]]:
-        with self._naming(name):
-            answer = self._server.request(
-                "POST",
-                self._path("_infer", of=name),
-                params={"timeout": time_of(timeout)},
-                body={"docs": [{INPUT_FIELD: text} for text in texts]},
-                timeout=timeout + MARGIN,
-                doing=f"expanding {len(texts)} texts by {name!r}",
-            )
-        results: list[Mapping[str, Any]] = answer["inference_results"]
-        return results
+        return [weights_of(result) for result in results]
 
     # -- what fits, and what holds it up ------------------------------------------------------------------
 
@@ -178,12 +160,3 @@ class ElserModel(DeployedModel):
     ainfer = twin_of(infer)
     aplan = twin_of(plan)
     adoctor = twin_of(doctor)
-
-
-def _weights(result: Mapping[str, Any]) -> dict[str, float]:
-    weights = result.get("predicted_value")
-    if not isinstance(weights, Mapping):  # the model's own configuration names the field otherwise
-        weights = next((value for value in result.values() if isinstance(value, Mapping)), None)
-    if weights is None:
-        raise ModelError("The model's answer holds no token weights; it is no text_expansion model.")
-    return {token: float(weight) for token, weight in weights.items()}
