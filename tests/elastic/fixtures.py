@@ -78,7 +78,8 @@ def secured_node() -> Iterator[Node]:
 @pytest.fixture(scope="session")
 def secured_gateway(secured_node: Node) -> Iterator[Gateway]:
     """The gateway in front of it."""
-    with Gateway(secured_node.url, node_user=f"elastic:{secured_node.password}") as gateway:
+    user = f"elastic:{secured_node.password}"
+    with Gateway(secured_node.url, node_user=user, node_ca=str(secured_node.ca_certs)) as gateway:
         yield gateway
 
 

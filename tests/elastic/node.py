@@ -14,6 +14,7 @@ import os
 import pwd
 import shutil
 import signal
+import ssl
 import subprocess
 import tempfile
 import time
@@ -26,6 +27,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
+import trustme
 from filelock import FileLock
 
 from tests.chroma_server import free_port
@@ -62,7 +64,9 @@ _SECURE: Final[Mapping[str, str]] = {
     "xpack.security.enabled": "true",
     "xpack.security.enrollment.enabled": "false",
     "xpack.security.autoconfiguration.enabled": "false",
-    "xpack.security.http.ssl.enabled": "false",
+    "xpack.security.http.ssl.enabled": "true",
+    "xpack.security.http.ssl.key": "http.key",
+    "xpack.security.http.ssl.certificate": "http.crt",
     "xpack.security.transport.ssl.enabled": "false",
 }
 
@@ -135,8 +139,8 @@ class Node(AbstractContextManager["Node"]):
     """One Elasticsearch server with a data folder of its own.
 
     Args:
-        users: Roles by user; with it users must say who they are. All have :attr:`password`, and there is
-            the superuser ``elastic`` beside them.
+        users: Roles by user; with it users must say who they are, and connect by HTTPS. All have
+            :attr:`password`, and there is the superuser ``elastic`` beside them.
         roles: What ``roles.yml`` says of roles that are not built in.
         heap: Size of the JVM's heap.
         for_timings: Whether it runs as in production. Tests run only the first of the JVM's two compilers:
@@ -164,11 +168,19 @@ class Node(AbstractContextManager["Node"]):
         self._home: Path | None = None
         self._folder: Path | None = None
         self._process: subprocess.Popen[bytes] | None = None
+        self._trusted: ssl.SSLContext | None = None
 
     @property
     def url(self) -> str:
         """Its address."""
-        return f"http://{self.host}:{self.port}"
+        return f"{'https' if self._security else 'http'}://{self.host}:{self.port}"
+
+    @property
+    def ca_certs(self) -> Path:
+        """File with the authority that signed its certificate."""
+        if self._folder is None:
+            raise NodeError("The node was not started.")
+        return self._folder / "authority.pem"
 
     @property
     def pid(self) -> int:
@@ -217,6 +229,8 @@ class Node(AbstractContextManager["Node"]):
             shutil.copytree(self._home / "config", self._folder / "config")
             for name in ("data", "logs", "tmp"):
                 (self._folder / name).mkdir()
+            if self._security:
+                self._certify(self._folder)
             _give_to_user(self._folder)
             if self._security:
                 self._secure(self._folder)
@@ -232,6 +246,14 @@ class Node(AbstractContextManager["Node"]):
             "ES_TMPDIR": str(folder / "tmp"),
             "HOME": str(folder),
         }
+
+    def _certify(self, folder: Path) -> None:
+        authority = trustme.CA()
+        issued = authority.issue_cert(self.host)
+        authority.cert_pem.write_to_path(self.ca_certs)
+        issued.private_key_pem.write_to_path(folder / "config" / "http.key")
+        issued.cert_chain_pems[0].write_to_path(folder / "config" / "http.crt")
+        self._trusted = ssl.create_default_context(cafile=self.ca_certs)
 
     def _secure(self, folder: Path) -> None:
         (folder / "config" / "roles.yml").write_text(self._roles)
@@ -278,7 +300,7 @@ class Node(AbstractContextManager["Node"]):
         if self._security:
             request.add_header("Authorization", _basic("elastic", self.password))
         data = None if body is None else json.dumps(body).encode()
-        with urllib.request.urlopen(request, data, timeout=30) as answer:  # noqa: S310 - the same
+        with urllib.request.urlopen(request, data, timeout=30, context=self._trusted) as answer:  # noqa: S310
             found: dict[str, Any] = json.loads(answer.read())
             return found
 

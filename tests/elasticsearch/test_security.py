@@ -9,11 +9,13 @@ import pytest
 from elasticsearch import Elasticsearch
 from langchain_core.documents import Document
 
+import vectorface
 from tests.elastic.gateway import Gateway
 from tests.elastic.node import Node
 from vectorface.backends.elasticsearch import BM25, ElasticsearchDB
 from vectorface.errors import (
     AuthenticationError,
+    ConnectionFailedError,
     PartialWriteError,
     PermissionDeniedError,
     VectorfaceError,
@@ -43,7 +45,7 @@ def _stories(node: Node) -> None:
 
 
 def opened(node: Node, user: str, index: str = "stories", **options: Any) -> ElasticsearchDB:
-    settings = {"basic_auth": (user, node.password), "replicas": 0, **options}
+    settings = {"basic_auth": (user, node.password), "ca_certs": node.ca_certs, "replicas": 0, **options}
     return ElasticsearchDB(BM25()).connect(url=node.url, index=index, **settings)
 
 
@@ -61,6 +63,35 @@ def test_a_wrong_password(node: Node, caplog: pytest.LogCaptureFixture) -> None:
     with pytest.raises(AuthenticationError, match="basic_auth=") as caught:
         opened(node, "elastic", basic_auth=("elastic", WRONG))
     assert WRONG not in everything_said(caught.value, caplog)
+
+
+def test_an_unknown_authority_is_not_trusted(node: Node) -> None:
+    with pytest.raises(ConnectionFailedError, match=r"certificate.*Pass the authority .* as ca_certs="):
+        opened(node, "elastic", ca_certs=None)
+
+
+@pytest.mark.filterwarnings("ignore:.*verify_certs=False is insecure:elastic_transport.SecurityWarning")
+@pytest.mark.filterwarnings("ignore:Unverified HTTPS request:Warning")
+def test_certificates_need_not_be_checked(node: Node) -> None:
+    with opened(node, "rhea", create=False, ca_certs=None, verify_certs=False) as store:
+        assert store.count() == 1
+
+
+def test_a_url_says_https(node: Node) -> None:
+    place = node.url.removeprefix("https")
+    with vectorface.connect(
+        f"elasticsearch+bm25{place}/stories?tls=true",
+        basic_auth=("rhea", node.password),
+        ca_certs=node.ca_certs,
+        create=False,
+    ) as store:
+        assert [hit.id for hit in store.query("lamp")] == ["lamp"]
+
+
+async def test_the_event_loop_goes_by_https_too(node: Node) -> None:
+    store = opened(node, "rhea", create=False)
+    assert [hit.id for hit in await store.aquery("lamp")] == ["lamp"]
+    await store.aclose()
 
 
 def test_no_credentials(node: Node) -> None:

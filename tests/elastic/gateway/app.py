@@ -40,7 +40,7 @@ class App:
     def __init__(self, node_url: str, settings: Settings) -> None:
         self._initial = settings
         self._settings = settings
-        self.node = Node(node_url, self._credentials)
+        self.node = Node(node_url, self._credentials, ca_certs=settings.node_ca)
         self._looked = False
         self.faults = Faults()
         self.counters = Counters()

@@ -45,6 +45,8 @@ class Settings:
     security: bool = False
     #: ``user:password`` of the node for API keys; by default a key has the credentials of who made it.
     node_user: str = ""
+    #: File with the authority to trust, for a node with HTTPS.
+    node_ca: str = ""
 
     def changed(self, changes: Mapping[str, Any]) -> Self:
         """Return the settings with some replaced."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import ssl
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -127,17 +128,19 @@ class Node:
     Args:
         url: Its address.
         credentials: Returns the ``Authorization`` of what the gateway asks of its own accord; empty is none.
+        ca_certs: File with the authority to trust, for HTTPS.
     """
 
-    def __init__(self, url: str, credentials: Callable[[], str] = str) -> None:
+    def __init__(self, url: str, credentials: Callable[[], str] = str, *, ca_certs: str = "") -> None:
         self._url = url.rstrip("/")
         self._credentials = credentials
+        self._trusted = ssl.create_default_context(cafile=ca_certs) if ca_certs else True
         self._session: aiohttp.ClientSession | None = None
         self._info: dict[str, Any] | None = None
 
     async def open(self) -> None:
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=30),
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=30, ssl=self._trusted),
             timeout=aiohttp.ClientTimeout(total=None),
             auto_decompress=False,
             skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
