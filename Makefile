@@ -3,7 +3,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 # Python compiles what is imported; compiling all that is installed takes longer.
 INSTALL := $(BIN)/python -m pip --disable-pip-version-check install -q --no-compile
-PYTEST := $(BIN)/python -m pytest -n 2 --dist loadgroup
+# One worker more than cores: some of them wait for servers.
+PYTEST := $(BIN)/python -m pytest -n 3 --dist loadgroup
 # Thousands of cases over lines that other tests cover: tracing them would only take time.
 UNTRACED := tests/conformance/test_chroma.py tests/conformance/test_elasticsearch.py \
 	tests/langchain/test_chroma.py tests/langchain/test_elasticsearch.py \
