@@ -75,6 +75,10 @@ class Backend(ABC):
     def _describe(self, name: str) -> IndexInfo | None:
         """Describe an index; ``None`` if there is none."""
 
+    def _check_suits(self, info: IndexInfo) -> None:
+        """Raise ``IndexMismatchError`` if an index that something else made cannot be searched as we do."""
+        del info  # most stores' indexes are all of one kind
+
     @abstractmethod
     def _create(self, spec: IndexSpec) -> None:
         """Make an index; ``IndexExistsError`` if there is one."""

@@ -137,7 +137,7 @@ class EmbeddingError(VectorfaceError):
 
 
 class ModelFilesError(EmbeddingError):
-    """The default model's files are missing, or are not the pinned ones."""
+    """A model's files are missing, or cannot be read; of the default model, are not the pinned ones."""
 
 
 class BackendError(VectorfaceError):

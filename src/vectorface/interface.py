@@ -138,6 +138,7 @@ class VectorDBInterface(Backend):
                 )
             info = self._made(settings.index, settings.metric or "cosine", self.encoder.dimension)
         self.encoder.fingerprint(settings.metric or info.metric).check(info)
+        self._check_suits(info)
         self._metric, self._dimension = info.metric, info.dimension
 
     @final
@@ -765,7 +766,9 @@ class VectorDBInterface(Backend):
         return [
             [
                 self._hit(stored)
-                for stored in ranked(search, query, verified(fetch, query, selection, first, search))
+                for stored in ranked(
+                    search, query, verified(fetch, query, selection, first, search), self.score_kind
+                )
             ]
             for query, first in zip(queries, firsts, strict=True)
         ]

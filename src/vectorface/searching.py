@@ -13,7 +13,7 @@ from vectorface.errors import InvalidQueryError
 from vectorface.filters import Filter, parse
 from vectorface.metadata import encodable
 from vectorface.primitives import Query, Selection, Stored
-from vectorface.records import Metric, Vector, Vectors
+from vectorface.records import Metric, ScoreKind, Vector, Vectors
 
 SearchType: TypeAlias = Literal["similarity", "mmr"]
 
@@ -156,7 +156,11 @@ def _below(found: Sequence[Stored], min_score: float | None) -> bool:
     return min_score is not None and found[-1].score < min_score
 
 
-def ranked(search: Search, query: Query, candidates: Sequence[Stored]) -> list[Stored]:
+#: Scores whose order is not that of cosines.
+_BY_SCORE: Final[frozenset[ScoreKind]] = frozenset({"sparse", "rrf"})
+
+
+def ranked(search: Search, query: Query, candidates: Sequence[Stored], kind: ScoreKind) -> list[Stored]:
     """Cut the candidates by score and choose ``k`` of them, best first or by mmr."""
     if search.min_score is not None:
         candidates = [stored for stored in candidates if stored.score >= search.min_score]
@@ -165,8 +169,15 @@ def ranked(search: Search, query: Query, candidates: Sequence[Stored]) -> list[S
     if query.vector is None:
         raise InvalidQueryError("mmr compares vectors, and this store searches by text; use similarity.")
     vectors = [_vector(stored) for stored in candidates]
-    chosen = mmr(query.vector, vectors, k=search.k, lambda_mult=search.lambda_mult)
+    near = _shares(candidates) if kind in _BY_SCORE else None
+    chosen = mmr(query.vector, vectors, k=search.k, lambda_mult=search.lambda_mult, relevance=near)
     return [candidates[i] for i in chosen]
+
+
+def _shares(candidates: Sequence[Stored]) -> list[float]:
+    """Return each score as a share of the best one."""
+    best = max((stored.score for stored in candidates), default=0.0)
+    return [stored.score / best if best > 0 else 0.0 for stored in candidates]
 
 
 def _vector(stored: Stored) -> Vector:
@@ -194,7 +205,14 @@ def exact_scores(
 # -- maximal marginal relevance ---------------------------------------------------------------------------
 
 
-def mmr(query: Vector, vectors: Sequence[Vector], *, k: int, lambda_mult: float) -> list[int]:
+def mmr(
+    query: Vector,
+    vectors: Sequence[Vector],
+    *,
+    k: int,
+    lambda_mult: float,
+    relevance: Sequence[float] | None = None,
+) -> list[int]:
     """Choose ``k`` vectors that are near the query and far from each other.
 
     Maximal marginal relevance (Carbonell & Goldstein, SIGIR 1998): repeatedly take the one with the
@@ -205,6 +223,7 @@ def mmr(query: Vector, vectors: Sequence[Vector], *, k: int, lambda_mult: float)
         vectors: The candidates, of the same kind.
         k: How many to choose.
         lambda_mult: 1 for the nearest alone, 0 for the most diverse.
+        relevance: How near each candidate is, at most 1, where that is not its cosine with the query.
 
     Returns:
         Positions in ``vectors``, in the order they were chosen.
@@ -217,12 +236,12 @@ def mmr(query: Vector, vectors: Sequence[Vector], *, k: int, lambda_mult: float)
     if not vectors:
         return []
     units = _unit_rows([query, *vectors])
-    relevance = lambda_mult * (units[1:] @ units[0])
+    near = units[1:] @ units[0] if relevance is None else np.array(relevance)
     redundancy = np.full(len(vectors), -np.inf)
     chosen: list[int] = []
     while len(chosen) < min(k, len(vectors)):
         penalty = (1 - lambda_mult) * redundancy if chosen else 0.0
-        values = relevance - penalty
+        values = lambda_mult * near - penalty
         values[chosen] = -np.inf
         best = int(np.argmax(values))
         chosen.append(best)

@@ -179,17 +179,20 @@ def test_verified_candidates_are_the_nearest_that_are_wanted(size: int, step: in
 
 def test_ranking_cuts_by_score_and_number() -> None:
     stored = [Stored(id=str(i), score=1 - i / 10) for i in range(5)]
-    assert [one.id for one in ranked(Search(filter=ALL, k=2), Query(vector=ORIGIN), stored)] == ["0", "1"]
-    near = ranked(Search(filter=ALL, min_score=0.8), Query(vector=ORIGIN), stored)
+    assert [one.id for one in ranked(Search(filter=ALL, k=2), Query(vector=ORIGIN), stored, "cosine")] == [
+        "0",
+        "1",
+    ]
+    near = ranked(Search(filter=ALL, min_score=0.8), Query(vector=ORIGIN), stored, "cosine")
     assert [one.id for one in near] == ["0", "1", "2"]
 
 
 def test_mmr_needs_vectors() -> None:
     search = Search(filter=ALL, search_type="mmr")
     with pytest.raises(InvalidQueryError, match="mmr needs stored vectors, and 'a' has none"):
-        ranked(search, Query(vector=ORIGIN), [Stored(id="a")])
+        ranked(search, Query(vector=ORIGIN), [Stored(id="a")], "cosine")
     with pytest.raises(InvalidQueryError, match="this store searches by text; use similarity"):
-        ranked(search, Query(text="lamp"), [Stored(id="a", vector=ORIGIN)])
+        ranked(search, Query(text="lamp"), [Stored(id="a", vector=ORIGIN)], "cosine")
 
 
 # -- maximal marginal relevance ---------------------------------------------------------------------------

@@ -489,7 +489,7 @@ def test_the_new_index_is_named_after_the_old_one(index: str, alias: str, expect
 def test_what_elasticsearch_gives_an_index_itself_is_not_copied() -> None:
     settings = {"uuid": "x", "creation_date": "1", "number_of_shards": "2", "version": {"created": "1"}}
     found = Source(index="a", alias=None, aliases={}, mappings={}, settings=settings)
-    body = found.body(tokens_field="tokens", model_id=ELSER, pipeline="p", written=3)
+    body = found.body(tokens_field="tokens", model=ELSER, pipeline="p", written=3)
     assert body["settings"] == {"index": {"number_of_shards": "2", "default_pipeline": "p"}}
     assert found.is_origin_of(body["mappings"], 3)
     assert not found.is_origin_of(body["mappings"], 4)

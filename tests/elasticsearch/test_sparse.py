@@ -68,12 +68,17 @@ def test_without_being_asked_hits_tell_no_tokens(stores: Stores) -> None:
     assert filled(stores).query(vector=QUERY, k=1)[0].tokens is None
 
 
-def test_mmr_goes_by_the_stored_weights(stores: Stores) -> None:
+def test_mmr_goes_by_the_scores_and_the_stored_weights(stores: Stores) -> None:
     store = filled(stores)
-    hits = store.query(vector=QUERY, k=3, search_type="mmr", lambda_mult=0.3)
-    matching = [text for text, weights in PUBLISHED.items() if weights.keys() & QUERY.keys()]
-    chosen = mmr(QUERY, [PUBLISHED[text] for text in matching], k=3, lambda_mult=0.3)
-    assert [hit.id for hit in hits] == [matching[i] for i in chosen]
+    nearest = store.query(vector=QUERY, k=20)
+    shares = [hit.score / nearest[0].score for hit in nearest]
+    assert len(nearest) > 3
+    for weight in (0.0, 0.3, 0.7, 1.0):
+        hits = store.query(vector=QUERY, k=3, search_type="mmr", lambda_mult=weight)
+        vectors = [PUBLISHED[str(hit.id)] for hit in nearest]
+        chosen = mmr(QUERY, vectors, k=3, lambda_mult=weight, relevance=shares)
+        assert [hit.id for hit in hits] == [nearest[i].id for i in chosen]
+    assert [hit.id for hit in hits] == [hit.id for hit in nearest[:3]]
 
 
 def test_weights_come_back_as_they_were(stores: Stores) -> None:

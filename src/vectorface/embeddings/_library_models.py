@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Final
 
 from vectorface.embeddings._extras import require
 from vectorface.embeddings.identity import public_name
-from vectorface.errors import ConfigurationError
+from vectorface.errors import ConfigurationError, ModelFilesError
 
 
 class LibraryModel:
@@ -49,6 +49,7 @@ class LibraryModel:
 
         Raises:
             MissingExtraError: sentence-transformers is not installed.
+            ModelFilesError: There is no such model, or it cannot be loaded.
         """
         if not isinstance(self._source, str):
             return self._source
@@ -73,7 +74,13 @@ class LibraryModel:
         library = require(
             "sentence_transformers", extra="sentence-transformers", needed_by=type(self).__name__
         )
-        return getattr(library, self.kind)(self._source, device=self.device)
+        try:
+            return getattr(library, self.kind)(self._source, device=self.device)
+        except (OSError, ValueError) as error:
+            raise ModelFilesError(
+                f"{type(self).__name__}: {self._name!r} cannot be loaded: {error}. Name a folder with a "
+                "model of sentence-transformers, or one on the Hugging Face hub that can be reached."
+            ) from error
 
 
 def weights_sha256(model: Any) -> str | None:

@@ -8,6 +8,7 @@ from datetime import date
 from typing import Any, Final
 
 import numpy as np
+import orjson
 
 from vectorface.backends.elasticsearch.layout import METADATA, OURS, PLAIN, TOKENS, VECTOR, Layout
 from vectorface.backends.elasticsearch.terms import terms_of
@@ -29,23 +30,44 @@ def source_of(entry: Entry, layout: Layout) -> dict[str, Any]:
     Raises:
         InvalidDocumentError: Metadata lies beside the text there, and has a key that is taken.
     """
-    source: dict[str, Any] = {layout.text: entry.text, **vector_fields(entry.vector)}
-    metadata = to_json(entry.metadata)
+    if not layout.ours:
+        return _foreign_source(entry, layout)
+    source: dict[str, Any] = {
+        layout.text: entry.text,
+        **vector_fields(entry.vector),
+        METADATA: to_json(entry.metadata),
+        OURS: {"terms": terms_of(entry.metadata), "stamp": entry.stamp},
+    }
+    if layout.plain:
+        plain = layout.plain
+        source[PLAIN] = {name: simple(value) for name, value in entry.metadata.items() if name in plain}
+    return source
+
+
+def _foreign_source(entry: Entry, layout: Layout) -> dict[str, Any]:
+    """Return it as others would write it: dates as ISO text."""
+    metadata = simple(entry.metadata)
+    source: dict[str, Any] = {**_nested(layout.text, entry.text), **vector_fields(entry.vector)}
     if layout.flat:
-        taken = sorted(metadata.keys() & {layout.text, *_BESIDE})
+        taken = sorted(metadata.keys() & {layout.text.partition(".")[0], *_BESIDE})
         if taken:
             raise InvalidDocumentError(
                 f"the document {entry.id[:80]!r}: metadata[{taken[0]!r}] would overwrite the field of that "
                 f"name, because this index keeps metadata beside the text; rename the key."
             )
         return {**metadata, **source}
-    source[METADATA] = metadata
-    if layout.ours:
-        source[OURS] = {"terms": terms_of(entry.metadata), "stamp": entry.stamp}
-    if layout.plain:
-        plain = layout.plain
-        source[PLAIN] = {name: _simple(value) for name, value in entry.metadata.items() if name in plain}
-    return source
+    return {**source, METADATA: metadata}
+
+
+def _nested(path: str, value: Any) -> dict[str, Any]:
+    """Return an object that holds a value at a path.
+
+    Example:
+        >>> _nested("content.body", "lamp")
+        {'content': {'body': 'lamp'}}
+    """
+    name, _, rest = path.partition(".")
+    return {name: _nested(rest, value) if rest else value}
 
 
 def vector_fields(vector: Vector | None) -> dict[str, Any]:
@@ -59,12 +81,14 @@ def vector_fields(vector: Vector | None) -> dict[str, Any]:
     return {VECTOR: np.ascontiguousarray(vector, dtype=np.float32)}
 
 
-def _simple(value: Any) -> Any:
-    """Return a value as Kibana would expect it: dates as ISO text."""
+def simple(value: Any) -> Any:
+    """Return a value as Kibana and others expect it: dates as ISO text."""
     if isinstance(value, date):
         return value.isoformat()
+    if isinstance(value, Mapping):
+        return {key: simple(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_simple(item) for item in value]
+        return [simple(item) for item in value]
     return to_json(value)
 
 
@@ -125,7 +149,7 @@ def stored_of(hit: Mapping[str, Any], layout: Layout, *, score: float = 0.0) -> 
     source = hit.get("_source") or {}
     return Stored(
         id=hit["_id"],
-        text=source.get(layout.text) or "",
+        text=_text(_at(source, layout.text)),
         metadata=from_json(_metadata(source, layout)),
         vector=vector_of(source),
         stamp=(source.get(OURS) or {}).get("stamp") if layout.ours else None,
@@ -134,9 +158,41 @@ def stored_of(hit: Mapping[str, Any], layout: Layout, *, score: float = 0.0) -> 
     )
 
 
+def _at(source: Mapping[str, Any], path: str) -> Any:
+    """Return what lies at a path, be it of objects or a name with dots."""
+    if path in source:
+        return source[path]
+    name, _, rest = path.partition(".")
+    inner = source.get(name)
+    return _at(inner, rest) if rest and isinstance(inner, Mapping) else None
+
+
+def _text(value: Any) -> str:
+    """Return a field's value as text; a field of Elasticsearch may hold several."""
+    if isinstance(value, str):
+        return value
+    if value is None:
+        return ""
+    if isinstance(value, list):
+        return "\n".join(_text(item) for item in value)
+    return orjson.dumps(value).decode()
+
+
+def _without(source: Mapping[str, Any], path: str) -> dict[str, Any]:
+    """Return an object without what lies at a path, and without objects that are empty then."""
+    name, _, rest = path.partition(".")
+    inner = source.get(name)
+    if path in source or not rest or not isinstance(inner, Mapping):
+        return {key: value for key, value in source.items() if key != path}
+    others = {key: value for key, value in source.items() if key != name}
+    left = _without(inner, rest)
+    return {**others, name: left} if left else others
+
+
 def _metadata(source: Mapping[str, Any], layout: Layout) -> dict[str, Any]:
     if layout.flat:
-        return {name: value for name, value in source.items() if name not in {layout.text, *_BESIDE}}
+        beside = {name: value for name, value in source.items() if name not in _BESIDE}
+        return _without(beside, layout.text)
     metadata: dict[str, Any] = source.get(METADATA) or {}
     return metadata
 

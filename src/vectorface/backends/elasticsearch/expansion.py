@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from vectorface.backends.elasticsearch.inference import inferred, weights_of
+from vectorface.backends.elasticsearch.inference import inferred, model_behind, weights_of
 from vectorface.backends.elasticsearch.layout import TEXT, TOKENS
 from vectorface.backends.elasticsearch.pace import Pace
 from vectorface.backends.elasticsearch.processors import MAX_TOKENS, MODEL_ID, elser_processors
@@ -19,10 +19,11 @@ from vectorface.backends.elasticsearch.sparse import Pruning, TokenStrategy, spa
 from vectorface.backends.elasticsearch.strategies import ServerEncoder, Strategy, matching
 from vectorface.backends.elasticsearch.translation import is_missing
 from vectorface.embeddings import TruncationWarning
-from vectorface.errors import BackendError, ConfigurationError
+from vectorface.errors import BackendError, ConfigurationError, ModelNotFoundError
 from vectorface.primitives import Query
 
 if TYPE_CHECKING:
+    from vectorface.backends.elasticsearch.layout import Layout
     from vectorface.backends.elasticsearch.server import Server
     from vectorface.indexes import IndexSpec
     from vectorface.ingest.writer import Limits
@@ -111,6 +112,7 @@ class Elser(TokenStrategy, Expanded):
         self.is_endpoint = inference_id is not None
         self.pipeline = pipeline or f"vectorface-elser-{_slug(self.model_id)}"
         self._encoder = ElserEncoder(self.model_id)
+        self._missing: ModelNotFoundError | None = None
 
     @property
     def encoder(self) -> ElserEncoder:
@@ -121,12 +123,37 @@ class Elser(TokenStrategy, Expanded):
         """Return the default pipeline."""
         return {"index.default_pipeline": self.pipeline}
 
+    def opened(self, server: Server) -> None:
+        """Find out which model documents are expanded by, so that an index is made for that."""
+        self._missing = None
+        try:
+            model = model_behind(server, self.model_id, is_endpoint=self.is_endpoint)
+        except ModelNotFoundError as error:
+            self._missing, model = error, None
+        self._encoder.reads_for(model or (self.model_id if self.model_id.startswith(".elser") else None))
+
+    def check_writable(self, layout: Layout) -> None:
+        """Refuse an index without a pipeline: its documents would get no tokens.
+
+        Raises:
+            ConfigurationError: It has none.
+        """
+        if layout.pipeline is None:
+            name = layout.info.name
+            raise ConfigurationError(
+                f"The index {name!r} has no default pipeline, so documents would be stored without tokens "
+                f"and never be found; Pipelines(client).set_default({name!r}, ...) gives it one."
+            )
+
     def prepare(self, server: Server) -> None:
         """Make the ingest pipeline, if it is not there.
 
         Raises:
-            ConfigurationError: There is one of this name that does something else.
+            ModelNotFoundError: There is no model or deployment of this name: nothing is made for it.
+            ConfigurationError: There is a pipeline of this name that does something else.
         """
+        if self._missing is not None:
+            raise self._missing
         path, named = path_of("_ingest", "pipeline", self.pipeline), f"the ingest pipeline {self.pipeline!r}"
         ours = elser_processors(server.version, model_id=self.model_id)
         try:
@@ -217,6 +244,12 @@ class SemanticText(Expanded):
         """Return the text once more, for that field."""
         return {SEMANTIC: text}
 
+    def lacks(self, layout: Layout) -> str | None:
+        """Look for the field."""
+        return (
+            None if layout.types.get(SEMANTIC) == "semantic_text" else f"no field {SEMANTIC!r} of that type"
+        )
+
     def body(self, query: Query, asked: Asked, searcher: Searcher) -> dict[str, Any]:
         """Return a ``semantic`` query."""
         del searcher
@@ -228,6 +261,10 @@ class ElserEncoder(ServerEncoder):
 
     def __init__(self, model_id: str) -> None:
         super().__init__(Elser.name, "sparse", model_id)
+
+    def reads_for(self, model_id: str | None) -> None:
+        """Note which model it is that reads the texts; ``None`` if nobody tells."""
+        self._model = model_id
 
     def encode_documents(self, texts: Sequence[str]) -> Sequence[None]:
         """Return nothing for each text: the server reads it.

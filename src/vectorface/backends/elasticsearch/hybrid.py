@@ -19,6 +19,7 @@ from vectorface.primitives import Query, Stored
 from vectorface.records import Metric, ScoreKind, Vector, Vectors
 
 if TYPE_CHECKING:
+    from vectorface.backends.elasticsearch.layout import Layout
     from vectorface.backends.elasticsearch.pace import Pace
     from vectorface.backends.elasticsearch.server import Server
 
@@ -140,6 +141,20 @@ class Hybrid(Strategy):
         return [replace(documents[id_], score=scores[id_]) for id_ in best]
 
     # -- what its parts need ------------------------------------------------------------------------------
+
+    def lacks(self, layout: Layout) -> str | None:
+        """Return what the first part lacks that lacks something."""
+        return next((lack for part in self.parts if (lack := part.lacks(layout)) is not None), None)
+
+    def check_writable(self, layout: Layout) -> None:
+        """Ask each part."""
+        for part in self.parts:
+            part.check_writable(layout)
+
+    def opened(self, server: Server) -> None:
+        """Tell each part."""
+        for part in self.parts:
+            part.opened(server)
 
     def prepare(self, server: Server) -> None:
         """Prepare each part."""

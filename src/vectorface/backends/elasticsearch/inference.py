@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from vectorface.backends.elasticsearch.processors import INPUT_FIELD
 from vectorface.backends.elasticsearch.server import path_of, time_of
-from vectorface.errors import ModelError
+from vectorface.errors import BackendError, ModelError, ModelNotFoundError, TransientError
 
 if TYPE_CHECKING:
     from vectorface.backends.elasticsearch.server import Server
@@ -16,6 +16,43 @@ if TYPE_CHECKING:
 MARGIN: Final = 10.0
 #: Texts of one request; each of them takes a place in the deployment's queue.
 _BATCH: Final = 16
+
+#: How Elastic marks the model that is optimized for Linux on x86.
+_OPTIMIZED: Final = "_linux-x86_64"
+
+
+def model_behind(server: Server, name: str, *, is_endpoint: bool = False) -> str | None:
+    """Return the model that a name stands for: that of a model, an alias, a deployment, an endpoint.
+
+    The model that is optimized for Linux on x86 gives the same tokens as the one for any platform, so it
+    counts as the same.
+
+    Args:
+        server: Where it is.
+        name: The name.
+        is_endpoint: Whether it is that of an inference endpoint.
+
+    Returns:
+        The id of the model; ``None`` where the server does not tell, for want of a privilege for example.
+
+    Raises:
+        ModelNotFoundError: Nothing has this name.
+    """
+    path = path_of("_inference", name) if is_endpoint else path_of("_ml", "trained_models", name, "_stats")
+    try:
+        answer = server.request("GET", path, doing=f"looking up {name!r}")
+    except ModelNotFoundError:
+        raise
+    except TransientError:
+        raise
+    except BackendError:
+        return None
+    if is_endpoint:
+        models = [one.get("service_settings", {}).get("model_id") for one in answer.get("endpoints", ())]
+    else:
+        models = [one.get("model_id") for one in answer.get("trained_model_stats", ())]
+    known = {model.removesuffix(_OPTIMIZED) for model in models if model}
+    return known.pop() if len(known) == 1 else None
 
 
 def inferred(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from vectorface.backends.elasticsearch.filters import LONGEST_KEYWORD
@@ -65,8 +65,10 @@ class Layout:
         ours: Whether we made it, so that it has terms to filter by, a stamp, and text as a keyword.
         plain: Names of the plain fields that metadata is copied to.
         is_quantized: Whether vectors are compared with reduced precision, unless looked at again.
-        text: The field of the content.
+        text: The field of the content; a path with dots where it lies in an object.
         flat: Whether metadata lies beside the text, instead of in an object of its own.
+        types: The types of its fields.
+        pipeline: The ingest pipeline that its documents pass, unless a write names another.
     """
 
     index: str
@@ -77,6 +79,8 @@ class Layout:
     is_quantized: bool
     text: str = TEXT
     flat: bool = False
+    types: Mapping[str, str] = field(default_factory=dict)
+    pipeline: str | None = None
 
     @property
     def terms(self) -> str | None:
@@ -123,7 +127,8 @@ def read(name: str, index: str, described: Mapping[str, Any], *, text_field: str
     vector = properties.get(VECTOR, {})
     ours = fingerprint is not None
     text = TEXT if ours else text_field
-    if properties and text not in properties:
+    types = dict(_types(properties))
+    if properties and text not in types:
         raise ConfigurationError(
             f"The index {name!r} has no field {text!r} (it has {', '.join(sorted(properties)[:10])}); say "
             "which one holds the content with text_field=."
@@ -144,7 +149,23 @@ def read(name: str, index: str, described: Mapping[str, Any], *, text_field: str
         is_quantized=vector.get("index_options", {}).get("type", "flat") not in _EXACT_TYPES,
         text=text,
         flat=not ours and "properties" not in properties.get(METADATA, {}) and bool(properties),
+        types=types,
+        pipeline=_pipeline_of(described.get("settings", {}).get("index", {})),
     )
+
+
+def _types(properties: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, str]]:
+    """Yield the path and type of each field."""
+    for name, described in properties.items():
+        if "properties" in described:
+            yield from _types(described["properties"], f"{path}{name}.")
+        else:
+            yield f"{path}{name}", described.get("type", "object")
+
+
+def _pipeline_of(settings: Mapping[str, Any]) -> str | None:
+    named = (settings.get("default_pipeline"), settings.get("final_pipeline"))
+    return next((name for name in named if name not in {None, "_none"}), None)
 
 
 def settings(version: Version) -> dict[str, Any]:

@@ -22,6 +22,8 @@ from vectorface.records import Metric, ScoreKind, Vector, Vectors
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from vectorface.backends.elasticsearch.layout import Layout
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Pruning:
@@ -185,6 +187,12 @@ class TokenStrategy(Strategy):
         """Return the field of token weights."""
         del spec
         return {TOKENS: {"type": "sparse_vector"}}
+
+    def lacks(self, layout: Layout) -> str | None:
+        """Look for the field of token weights."""
+        if layout.types.get(TOKENS) in {"sparse_vector", "rank_features"}:
+            return None
+        return f"no field {TOKENS!r} of type sparse_vector; move_to_elser() makes one that has it"
 
     def widened(self, asked: Asked) -> Asked:
         """Ask for the document's tokens, too, if hits are to tell which matched."""

@@ -30,6 +30,7 @@ from vectorface.errors import (
     BackendError,
     ConfigurationError,
     DuplicateDocumentError,
+    IndexMismatchError,
     IndexNotFoundError,
     InvalidDocumentError,
     InvalidQueryError,
@@ -198,6 +199,7 @@ class ElasticsearchDB(VectorDBInterface):
         assert isinstance(settings, ElasticsearchSettings)  # noqa: S101 - connect() makes nothing else
         self._server = server_of(settings)
         self._asked = settings
+        self.strategy.opened(self._server)
 
     def _close(self) -> None:
         if self._server is not None:
@@ -263,7 +265,21 @@ class ElasticsearchDB(VectorDBInterface):
             self._known = layout
         return self._known
 
+    def _check_suits(self, info: IndexInfo) -> None:
+        if info.fingerprint is not None:
+            return
+        if (lack := self.strategy.lacks(self._laid_out(info.name))) is not None:
+            raise IndexMismatchError(
+                f"The index {info.name!r}, which something else made, cannot be searched by "
+                f"{self.strategy.name!r}: it has {lack}."
+            )
+
     def _create(self, spec: IndexSpec) -> None:
+        if self._asked.text_field != layouts.TEXT:
+            raise ConfigurationError(
+                f"There is no index {spec.name!r}; text_field= is for one that something else made. To make "
+                "a new one leave it out."
+            )
         server, asked = self._linked, self._asked
         self.strategy.prepare(server)
         counts = {"number_of_shards": asked.shards, "number_of_replicas": asked.replicas}
@@ -374,6 +390,7 @@ class ElasticsearchDB(VectorDBInterface):
         if mode == "metadata":
             return self._rewritten(entries)
         layout = self._layout
+        self.strategy.check_writable(layout)
         action: Action = "create" if mode == "create" else "index"
         items: list[Item] = []
         unfit: dict[str, Exception] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, TypeAlias, get_args
@@ -21,6 +22,7 @@ from vectorface.primitives import Query, Stored
 from vectorface.records import Metric, ScoreKind, Vector
 
 if TYPE_CHECKING:
+    from vectorface.backends.elasticsearch.layout import Layout
     from vectorface.backends.elasticsearch.pace import Pace
     from vectorface.backends.elasticsearch.server import Server
 
@@ -110,7 +112,20 @@ class Strategy(ABC):
         layout, metric = searcher.layout, searcher.metric
         return [stored_of(hit, layout, score=self.score(hit["_score"], metric)) for hit in hits]
 
+    def lacks(self, layout: Layout) -> str | None:
+        """Tell what an index that something else made would need to be searched so; ``None`` for nothing."""
+        del layout
+        return None
+
+    def check_writable(self, layout: Layout) -> None:
+        """Raise if documents that are written to the index would not be found afterwards."""
+        del layout  # most give a document themselves what it is found by
+
     # -- what works with models on the server says more ---------------------------------------------------
+
+    def opened(self, server: Server) -> None:
+        """Find out what the server knows of the models that it names."""
+        del server  # most name none
 
     def prepare(self, server: Server) -> None:
         """Make what an index needs before it is made."""
@@ -182,6 +197,13 @@ class Dense(Strategy):
             "index_options": {"type": self.index_type},
         }
         return {VECTOR: field if spec.dimension is None else {**field, "dims": spec.dimension}}
+
+    def lacks(self, layout: Layout) -> str | None:
+        """Look for the field of dense vectors."""
+        if layout.types.get(VECTOR) == "dense_vector":
+            return None
+        others = [name for name, kind in layout.types.items() if kind == "dense_vector"]
+        return f"no field {VECTOR!r} of type dense_vector" + (f" (but {', '.join(others)})" if others else "")
 
     def body(self, query: Query, asked: Asked, searcher: Searcher) -> dict[str, Any]:
         """Return a kNN search, filtered before the cut."""
@@ -285,6 +307,14 @@ class ServerEncoder:
         raise InvalidInputError(f"{where}: the strategy {self.strategy!r} searches by text; pass no vector.")
 
 
+#: Types of field that are searched by words.
+_FULL_TEXT: Final = frozenset({"text", "match_only_text", "search_as_you_type", "annotated_text"})
+
+
+def _up_to(most: float) -> str:
+    return "" if math.isinf(most) else f" to {most:g}"
+
+
 class BM25(Strategy):
     """Ranking by the words that query and document share (Okapi BM25), by the server.
 
@@ -299,6 +329,9 @@ class BM25(Strategy):
     def __init__(
         self, *, analyzer: str = "standard", k1: float | None = None, b: float | None = None
     ) -> None:
+        for name, value, most in (("k1", k1, math.inf), ("b", b, 1.0)):
+            if value is not None and not (type(value) in {int, float} and 0 <= value <= most):
+                raise ConfigurationError(f"{name}={value!r:.80} must be a number from 0{_up_to(most)}.")
         self.analyzer = analyzer
         self._parameters = {name: value for name, value in (("k1", k1), ("b", b)) if value is not None}
         self._encoder = ServerEncoder(self.name, "bm25")
@@ -319,6 +352,13 @@ class BM25(Strategy):
         if not self._parameters:
             return {}
         return {"similarity": {"vectorface": {"type": "BM25", **self._parameters}}}
+
+    def lacks(self, layout: Layout) -> str | None:
+        """Look for text that is searched by its words."""
+        kind = layout.types.get(layout.text)
+        if not layout.types or kind in _FULL_TEXT:
+            return None
+        return f"no words to search by: its field {layout.text!r} is of type {kind}"
 
     def body(self, query: Query, asked: Asked, searcher: Searcher) -> dict[str, Any]:
         """Return a match query."""

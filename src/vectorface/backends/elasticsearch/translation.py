@@ -165,8 +165,8 @@ _ADVICE: Final[Mapping[type[VectorfaceError], str]] = {
     DeploymentExistsError: "Choose another deployment_id, or change that one with ElserModel.update().",
     DeploymentInUseError: "Take what needs it away first, or pass force=True.",
     ModelNotFoundError: (
-        "A model, a deployment and an inference endpoint have ids of their own; ElserModel.status() shows "
-        "which there are."
+        "If nothing runs it yet: ElserModel(client).ensure(). A model, a deployment and an inference "
+        "endpoint have ids of their own; ElserModel.status() shows which there are."
     ),
     InferenceTimeoutError: (
         "The deployment is behind, or the time-out too short for what waits in its queue."
@@ -199,6 +199,10 @@ def _unanswered(error: Exception, doing: str) -> VectorfaceError:
         return ConfigurationError(f"While {doing}: what answers there is not Elasticsearch.")
     if isinstance(error, elastic_transport.ConnectionTimeout):
         return TransientError(f"{said} Where models work on the server, a longer timeout= may help.")
+    if isinstance(error, elastic_transport.TlsError) and "WRONG_VERSION_NUMBER" in said:
+        return ConnectionFailedError(
+            f"{said} What listens there speaks plain HTTP: use http://, no tls=true."
+        )
     if isinstance(error, elastic_transport.TlsError):
         return ConnectionFailedError(f"{said} Pass the authority that signed its certificate as ca_certs=.")
     if isinstance(error, elastic_transport.ConnectionError):

@@ -162,12 +162,12 @@ class Source:
                 f"{self.index!r}; choose another name."
             )
 
-    def body(self, *, tokens_field: str, model_id: str, pipeline: str, written: int) -> dict[str, Any]:
+    def body(self, *, tokens_field: str, model: str | None, pipeline: str, written: int) -> dict[str, Any]:
         """Return the body that makes the new index.
 
         Args:
             tokens_field: The field of tokens to add.
-            model_id: What expands documents.
+            model: The model that expands documents; ``None`` if nobody tells.
             pipeline: The default pipeline.
             written: How many writes the source had seen (:func:`written_to`), to notice later ones.
         """
@@ -175,7 +175,7 @@ class Source:
         _add_field(mappings, tokens_field, {"type": "sparse_vector"})
         meta = dict(mappings.get("_meta") or {})
         if _OURS in meta:  # one of our own: it is to be opened with the strategy that it has now
-            now = {"strategy": Elser.name, "embedding": model_id, "weights": None, "dimension": None}
+            now = {"strategy": Elser.name, "embedding": model, "weights": None, "dimension": None}
             meta[_OURS] = {**meta[_OURS], **now}
         meta[_MARK] = {"source": self.index, "uuid": self.settings.get("uuid"), "written": written}
         mappings["_meta"] = meta

@@ -19,6 +19,7 @@ from vectorface.backends.elasticsearch.cluster.pipelines import Pipelines, check
 from vectorface.backends.elasticsearch.cluster.waiting import Deadline, ProgressCallback, tell
 from vectorface.backends.elasticsearch.copying.blueprints import Source, nested, written_to
 from vectorface.backends.elasticsearch.copying.reindex import ELSER_BATCH, ReindexTask, reindex
+from vectorface.backends.elasticsearch.inference import model_behind
 from vectorface.backends.elasticsearch.layout import TEXT, TOKENS
 from vectorface.backends.elasticsearch.processors import MODEL_ID, elser_processors
 from vectorface.backends.elasticsearch.server import Server, path_of
@@ -290,8 +291,9 @@ class _Move:
         if self._default != self.pipeline:
             steps = [{"pipeline": {"name": one}} for one in (self.source.default_pipeline, self.pipeline)]
             self._put_pipeline(self._default, steps)
+        model = model_behind(self.server, self.model_id)
         body = self.source.body(
-            tokens_field=tokens_field, model_id=self.model_id, pipeline=self._default, written=written
+            tokens_field=tokens_field, model=model, pipeline=self._default, written=written
         )
         self.server.request("PUT", path_of(self.dest), body=body, doing=f"making index {self.dest!r}")
         self.made_dest = True

@@ -90,6 +90,8 @@ def reindex(
     check_one_of("conflicts", conflicts, get_args(Conflicts))
     check_one_of("op_type", op_type, get_args(OpType))
     server = server_behind(client)
+    for name in names:
+        server.request("GET", path_of(name, "_alias"), doing=f"looking up index {name!r}")
     _check_there(server, dest, pipeline)
     body = {
         "conflicts": conflicts,

@@ -91,6 +91,7 @@ def diagnose(facts: Facts) -> Diagnosis:
         for deployment in facts.status.deployments:
             found += [one for rule in _RULES for one in rule(deployment, facts)]
         found += [*_of_pipelines(facts), *_of_nodes(facts), *_of_choice(facts)]
+    found += _of_dangling(facts)
     order = get_args(Severity)
     found.sort(key=lambda finding: order.index(finding.severity))
     return Diagnosis(findings=tuple(found), facts=facts)
@@ -347,6 +348,17 @@ def _of_pipelines(facts: Facts) -> Iterator[Finding]:
                 advice="Look at that processor; more allocations would not help.",
                 call=f"Pipelines(client).get({one.name!r})",
             )
+
+
+def _of_dangling(facts: Facts) -> Iterator[Finding]:
+    for pipeline, id_ in facts.dangling:
+        yield Finding(
+            severity="error",
+            symptom=f"The pipeline {pipeline!r} uses {id_!r}, which nothing runs.",
+            cause="that deployment was stopped, or never started; what is written through it fails.",
+            advice="Deploy the model under that name, or delete the pipeline if no index has it any more.",
+            call=f"model.ensure({id_!r})",
+        )
 
 
 def _of_nodes(facts: Facts) -> Iterator[Finding]:

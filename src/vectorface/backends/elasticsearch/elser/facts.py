@@ -10,8 +10,9 @@ from typing import Any, Final
 from vectorface.backends.elasticsearch.cluster.pipelines import Pipeline, Pipelines
 from vectorface.backends.elasticsearch.elser.deployments import ModelStatus
 from vectorface.backends.elasticsearch.elser.nodes import MlNode, ml_nodes
+from vectorface.backends.elasticsearch.inference import model_behind
 from vectorface.backends.elasticsearch.server import Server
-from vectorface.errors import PermissionDeniedError
+from vectorface.errors import ModelNotFoundError, PermissionDeniedError
 
 _NODE: Final = re.compile(r"^::: \{([^}]*)\}", re.MULTILINE)
 _THREAD: Final = re.compile(r"^\s*([\d.]+)%.* by thread '([^']*)'", re.MULTILINE)
@@ -67,6 +68,7 @@ class Facts:
         nodes: The machine-learning nodes.
         loads: How busy they are.
         pipelines: The ingest pipelines that use the model.
+        dangling: Other ingest pipelines, each with a name in it that stands for no model any more.
         unread: What could not be read for want of a privilege.
     """
 
@@ -74,6 +76,7 @@ class Facts:
     nodes: tuple[MlNode, ...] = ()
     loads: tuple[NodeLoad, ...] = ()
     pipelines: tuple[PipelineStats, ...] = ()
+    dangling: tuple[tuple[str, str], ...] = ()
     unread: tuple[str, ...] = ()
 
 
@@ -89,6 +92,7 @@ def collect(server: Server, status: ModelStatus) -> Facts:
         "machine-learning nodes": lambda facts: replace(facts, nodes=ml_nodes(server)),
         "load of nodes": lambda facts: replace(facts, loads=_loads(server)),
         "ingest pipelines": lambda facts: replace(facts, pipelines=_pipelines(server, status)),
+        "models of ingest pipelines": lambda facts: replace(facts, dangling=_dangling(server, status)),
     }
     for name, read in parts.items():
         try:
@@ -98,8 +102,29 @@ def collect(server: Server, status: ModelStatus) -> Facts:
     return replace(facts, unread=tuple(unread))
 
 
+def _ids(status: ModelStatus) -> set[str]:
+    return {status.model_id, *status.aliases, *(deployment.id for deployment in status.deployments)}
+
+
+def _dangling(server: Server, status: ModelStatus) -> tuple[tuple[str, str], ...]:
+    named = [(one.name, id_) for one in Pipelines(server).list_pipelines() for id_ in one.model_ids]
+    gone = {id_ for id_ in {id_ for _, id_ in named} - _ids(status) if not _is_known(server, id_)}
+    return tuple((name, id_) for name, id_ in named if id_ in gone)
+
+
+def _is_known(server: Server, id_: str) -> bool:
+    """Tell whether a name stands for a model, a deployment or an inference endpoint."""
+    for is_endpoint in (False, True):
+        try:
+            model_behind(server, id_, is_endpoint=is_endpoint)
+        except ModelNotFoundError:
+            continue
+        return True
+    return False
+
+
 def _pipelines(server: Server, status: ModelStatus) -> tuple[PipelineStats, ...]:
-    ids = {status.model_id, *status.aliases, *(deployment.id for deployment in status.deployments)}
+    ids = _ids(status)
     used = [one for one in Pipelines(server).list_pipelines() if ids & set(one.model_ids)]
     if not used:
         return ()

@@ -15,6 +15,7 @@ from vectorface.backends.elasticsearch.cluster.checks import (
     check_name,
     check_seconds,
 )
+from vectorface.backends.elasticsearch.cluster.pipelines import Pipelines
 from vectorface.backends.elasticsearch.cluster.waiting import Deadline, ProgressCallback, tell, until
 from vectorface.backends.elasticsearch.elser.deployments import (
     Deployment,
@@ -29,6 +30,7 @@ from vectorface.errors import (
     BackendError,
     ConfigurationError,
     DeploymentExistsError,
+    DeploymentInUseError,
     ModelNotFoundError,
     ModelNotReadyError,
 )
@@ -303,6 +305,17 @@ class Model(Remote):
             yield
         except ModelNotFoundError as error:
             raise ModelNotFoundError(f"{error} {self._what_is(id_)}".rstrip()) from error
+        except DeploymentInUseError as error:
+            raise DeploymentInUseError(f"{error} {self._who_uses(id_)}".rstrip()) from error
+
+    def _who_uses(self, id_: str) -> str:
+        """Say which ingest pipelines use a model or deployment."""
+        try:
+            ids = {id_, *(one.id for one in self.status().deployments)} if id_ == self.model_id else {id_}
+            found = [one.name for one in Pipelines(self._server).list_pipelines() if ids & set(one.model_ids)]
+        except BackendError:
+            return ""  # the first error is what matters; this would only have explained it
+        return f"Ingest pipelines that use it: {', '.join(found)}." if found else ""
 
     def _what_is(self, id_: str) -> str:
         """Say which models, deployments and aliases there are, and which of them an id is."""
