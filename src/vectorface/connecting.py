@@ -22,6 +22,10 @@ def connect(url: str, *, embeddings: EmbeddingsLike = "minilm", **options: Any) 
     ``chroma:?collection=stories``                        Chroma in memory
     ``chroma:./data/chroma?collection=stories``           Chroma in a directory
     ``chroma+http://localhost:8000/stories``              a Chroma server (``chroma+https`` with TLS)
+    ``elasticsearch://localhost:9200/stories``            Elasticsearch, dense vectors (``?tls=true``: HTTPS)
+    ``elasticsearch+elser://localhost:9200/stories``      ... with ELSER, which is deployed there
+    ``elasticsearch+bm25://localhost:9200/stories``       ... by the words of the text
+    ``elasticsearch+hybrid://localhost:9200/stories``     ... by dense vectors and words together
     ====================================================  ==================================================
 
     Args:
@@ -41,12 +45,14 @@ def connect(url: str, *, embeddings: EmbeddingsLike = "minilm", **options: Any) 
     """
     from importlib.metadata import entry_points  # noqa: PLC0415 - doubles the time of `import vectorface`
 
+    from vectorface.indexes import shown_url  # noqa: PLC0415 - the same
+
     scheme, colon, _ = str(url).partition(":")
     backends = {point.name: point for point in entry_points(group=GROUP)}
     if not colon or scheme not in backends:
         raise ConfigurationError(
-            f"{url!r} does not start with a known scheme ({', '.join(sorted(backends))}); write for example "
-            "'chroma:./data?collection=stories' or 'memory:stories'."
+            f"{shown_url(url)} does not start with a known scheme ({', '.join(sorted(backends))}); write for "
+            "example 'chroma:./data?collection=stories' or 'memory:stories'."
         )
     backend: type[VectorDBInterface] = backends[scheme].load()
     return backend.from_url(url, embeddings=embeddings, **options)

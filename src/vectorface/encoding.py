@@ -192,8 +192,9 @@ class DenseEncoder:
             raise InvalidInputError(
                 f"{where}: the vector has {array.size} numbers, the index holds vectors of {expected}."
             )
-        if 0 < array @ array < math.inf:  # far quicker than to look at each number; else look
-            return array
+        with np.errstate(over="ignore"):
+            if 0 < array @ array < math.inf:  # far quicker than to look at each number; else look
+                return array
         if not np.isfinite(array).all():
             raise InvalidInputError(f"{where}: the vector holds NaN or infinity (as 32-bit floats).")
         if metric == "cosine" and not array.any():

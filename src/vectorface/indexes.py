@@ -17,6 +17,9 @@ _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{1,253}[a-z0-9]")
 #: RFC 9110, sections 5.1 and 5.5, with ASCII values.
 _HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_VALUE: Final = re.compile(r"(?:[!-~](?:[ \t!-~]*[!-~])?)?")
+#: A slash is asked for, as 'elastic:' of 'elastic:password@host' would be a scheme otherwise.
+_SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/+")
+_PARAMETER: Final = re.compile(r"([?&;#][^=&]*=)[^&]*")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,10 +96,24 @@ def beside(
     return {**said, **options}
 
 
-def shown_url(url: str) -> str:
-    """Quote a URL without the credentials that somebody may have put there."""
-    scheme, at, place = url.partition("://")[0], *url.rpartition("@")[1:]
-    return repr(f"{scheme}://…@{place}" if at else url)
+def shown_url(url: object) -> str:
+    """Quote what was given as a URL, however malformed, without the secrets that it may hold.
+
+    What stands before the last ``@`` is left out, except for the scheme, and so is the value of each query
+    parameter.
+
+    Example:
+        >>> print(shown_url("https://nan:secret@box:9200/stories?api_key=secret"))
+        'https://…@box:9200/stories?api_key=…'
+    """
+    text = url if isinstance(url, str) else repr(url)
+    head, at, place = text.rpartition("@")
+    if at:
+        scheme = _SCHEME.match(head)
+        # After a '?' the '@' may be part of a parameter's value, whose rest is as secret as its beginning.
+        text = f"{scheme[0] if scheme else ''}…" + ("" if "?" in head else f"@{place}")
+    shown = _PARAMETER.sub(r"\1…", text)
+    return repr(shown) if isinstance(url, str) else shown
 
 
 def checked_index_name(name: object) -> str:

@@ -624,7 +624,11 @@ class VectorDBInterface(Backend):
         if ids is None:
             self._ready()
             self._refresh()
-            return self._scanned(self._select(parse(filter), None), ())
+            # Other programs may write to the store, and it may be another one by now: what is to be deleted
+            # is looked at, whatever the store's own filter says.
+            selection = replace(self._select(parse(filter), None), filter=parse(filter))
+            found = self._scanned(selection, ())
+            return (replace(stored, text="", metadata={}) for stored in found)
         selection = Selection(filter=parse(filter))
         return (stored for stored in self.read_stored(ids, selection.needed) if selection.accepts(stored))
 
@@ -853,7 +857,8 @@ class VectorDBInterface(Backend):
         """Write a batch (for the upserter); return the error of each document that was refused, by id."""
         refused = self._write(entries, mode)
         if self._dimension is None:
-            self._dimension = _length(entries[0].vector)
+            written = (entry for entry in entries if entry.id not in refused)
+            self._dimension = next((_length(entry.vector) for entry in written), None)
         return refused
 
 

@@ -5,15 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, ParamSpec, TypeAlias, TypeVar
 
 import numpy as np
 
+from vectorface.bridge import offload
 from vectorface.errors import InvalidQueryError
 from vectorface.filters import Filter, parse
 from vectorface.metadata import encodable
 from vectorface.primitives import Query, Selection, Stored
 from vectorface.records import Metric, ScoreKind, Vector, Vectors
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_Numbers: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 
 SearchType: TypeAlias = Literal["similarity", "mmr"]
 
@@ -156,6 +162,9 @@ def _below(found: Sequence[Stored], min_score: float | None) -> bool:
     return min_score is not None and found[-1].score < min_score
 
 
+#: So many candidates are compared before an event loop could have handed them to a thread.
+_FEW: Final = 100
+
 #: Scores whose order is not that of cosines.
 _BY_SCORE: Final[frozenset[ScoreKind]] = frozenset({"sparse", "rrf"})
 
@@ -170,8 +179,13 @@ def ranked(search: Search, query: Query, candidates: Sequence[Stored], kind: Sco
         raise InvalidQueryError("mmr compares vectors, and this store searches by text; use similarity.")
     vectors = [_vector(stored) for stored in candidates]
     near = _shares(candidates) if kind in _BY_SCORE else None
-    chosen = mmr(query.vector, vectors, k=search.k, lambda_mult=search.lambda_mult, relevance=near)
+    compute = offload if len(vectors) > _FEW else _at_once
+    chosen = compute(mmr, query.vector, vectors, k=search.k, lambda_mult=search.lambda_mult, relevance=near)
     return [candidates[i] for i in chosen]
+
+
+def _at_once(call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    return call(*args, **kwargs)
 
 
 def _shares(candidates: Sequence[Stored]) -> list[float]:
@@ -235,8 +249,8 @@ def mmr(
     """
     if not vectors:
         return []
-    units = _unit_rows([query, *vectors])
-    near = units[1:] @ units[0] if relevance is None else np.array(relevance)
+    cosines = _cosines([query, *vectors])
+    near = cosines(0)[1:] if relevance is None else np.array(relevance)
     redundancy = np.full(len(vectors), -np.inf)
     chosen: list[int] = []
     while len(chosen) < min(k, len(vectors)):
@@ -245,20 +259,42 @@ def mmr(
         values[chosen] = -np.inf
         best = int(np.argmax(values))
         chosen.append(best)
-        redundancy = np.maximum(redundancy, units[1:] @ units[best + 1])
+        redundancy = np.maximum(redundancy, cosines(best + 1)[1:])
     return chosen
 
 
-def _unit_rows(vectors: Sequence[Vector]) -> np.ndarray[Any, np.dtype[np.float64]]:
-    rows = np.array(_densified(vectors), dtype=np.float64)
-    norms = np.linalg.norm(rows, axis=1, keepdims=True)
-    return rows / np.where(norms == 0, 1.0, norms)
-
-
-def _densified(vectors: Sequence[Vector]) -> Sequence[Any]:
-    """Return dense vectors; token weights are spelled out over the tokens that occur."""
+def _cosines(vectors: Sequence[Vector]) -> Callable[[int], _Numbers]:
+    """Return what gives the cosines of the vector at a position with all of them."""
     weights = [vector for vector in vectors if isinstance(vector, Mapping)]
-    if not weights:
-        return [vector.dense if isinstance(vector, Vectors) else vector for vector in vectors]
-    tokens = sorted({token for vector in weights for token in vector})
-    return [[vector.get(token, 0.0) for token in tokens] for vector in weights]
+    if weights:
+        return _cosines_of_weights(weights)
+    dense = [vector.dense if isinstance(vector, Vectors) else vector for vector in vectors]
+    rows = np.array(dense, dtype=np.float64)
+    units = rows / _divisors(np.linalg.norm(rows, axis=1))[:, None]
+    return lambda position: np.asarray(units @ units[position])
+
+
+def _cosines_of_weights(vectors: Sequence[Mapping[str, float]]) -> Callable[[int], _Numbers]:
+    """Return the same for token weights, of which only those are kept that are there.
+
+    A row for each over all tokens that occur would be zeros, nearly all of it, and hundreds of megabytes
+    where there are thousands.
+    """
+    columns: dict[str, int] = {}
+    column = np.array([columns.setdefault(token, len(columns)) for one in vectors for token in one], np.intp)
+    lengths = np.array([len(one) for one in vectors])
+    row, ends = np.repeat(np.arange(len(vectors)), lengths), np.cumsum(lengths)
+    value = np.array([weight for one in vectors for weight in one.values()], np.float64)
+    value /= _divisors(np.sqrt(np.bincount(row, value**2, minlength=len(vectors))))[row]
+
+    def cosines(position: int) -> _Numbers:
+        own = slice(ends[position] - lengths[position], ends[position])
+        spread = np.zeros(len(columns))
+        spread[column[own]] = value[own]
+        return np.asarray(np.bincount(row, value * spread[column], minlength=len(vectors)), np.float64)
+
+    return cosines
+
+
+def _divisors(norms: _Numbers) -> _Numbers:
+    return np.where(norms == 0, 1.0, norms)

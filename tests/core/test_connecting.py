@@ -38,6 +38,12 @@ def test_an_unknown_scheme_is_named_beside_those_that_are_known(url: Any) -> Non
         connect(url)
 
 
+def test_an_unknown_scheme_shows_no_secret() -> None:
+    with pytest.raises(ConfigurationError, match=r"'sqlite://…@h/x\?key=…' does not start with") as caught:
+        connect("sqlite://u:TOPSECRET@h/x?key=TOPSECRET")
+    assert "TOPSECRET" not in str(caught.value)
+
+
 @pytest.mark.parametrize("url", ["memory://host/stories", "memory:stories?x=1"])
 def test_a_malformed_url_shows_how_it_should_read(url: str) -> None:
     with pytest.raises(ConfigurationError, match="should read 'memory:NAME'"):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
+import tracemalloc
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -10,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vectorface import bridge, searching
 from vectorface.errors import InvalidFilterError, InvalidQueryError
 from vectorface.filters import ALL, parse
 from vectorface.primitives import Query, Selection, Stored
@@ -235,6 +239,40 @@ def test_mmr_over_token_weights_is_mmr_over_their_vectors() -> None:
     query = {"lamp": 1.0, "fog": 0.5, "nowhere else": 0.0}
     expected = mmr(np.array([1.0, 0.0, 0.5, 0.0], np.float32), list(dense), k=6, lambda_mult=0.5)
     assert mmr(query, sparse, k=6, lambda_mult=0.5) == expected
+
+
+def test_mmr_over_many_token_weights_spells_none_out() -> None:
+    random = np.random.default_rng(5)
+    vectors = [{f"t{t}": 1.0 for t in random.integers(0, 20_000, 50)} for _ in range(1_000)]
+    tracemalloc.start()
+    assert len(mmr(vectors[0], vectors, k=3, lambda_mult=0.5)) == 3
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 30_000_000  # a row over all tokens for each would be 150 MB
+
+
+def test_mmr_takes_token_weights_of_nothing() -> None:
+    assert mmr({"lamp": 1.0}, [{}, {"lamp": 2.0}, {"sea": 1.0}], k=3, lambda_mult=1.0) == [1, 0, 2]
+    assert mmr({}, [{}, {}], k=2, lambda_mult=0.5) == [0, 1]
+
+
+@pytest.mark.parametrize(("count", "threads"), [(20, 0), (1_000, 1)])
+def test_mmr_over_many_leaves_an_event_loop_alone(
+    monkeypatch: pytest.MonkeyPatch, count: int, threads: int
+) -> None:
+    used: list[threading.Thread] = []
+
+    def noted(*arguments: Any, **options: Any) -> list[int]:
+        used.append(threading.current_thread())
+        return mmr(*arguments, **options)
+
+    monkeypatch.setattr(searching, "mmr", noted)
+    stored = [Stored(id=str(i), vector=np.ones(2, np.float32)) for i in range(count)]
+    search = Search(filter=ALL, k=5, search_type="mmr")
+    found = asyncio.run(bridge.run(lambda: ranked(search, Query(vector=ORIGIN), stored, "cosine")))
+    assert [one.id for one in found] == ["0", "1", "2", "3", "4"]
+    assert len(used) == 1
+    assert len(set(used) - {threading.main_thread()}) == threads
 
 
 @pytest.mark.parametrize("choose", [lambda: mmr(ORIGIN, [], k=3, lambda_mult=0.5)])

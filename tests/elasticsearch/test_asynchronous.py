@@ -14,7 +14,7 @@ from langchain_core.documents import Document
 
 from tests.elasticsearch.stores import Stores
 from vectorface.backends.elasticsearch import BM25, Dense, ElasticsearchDB
-from vectorface.errors import DuplicateDocumentError, IndexNotFoundError
+from vectorface.errors import DuplicateDocumentError, IndexNotFoundError, NotConnectedError
 from vectorface.testing import WordEmbeddings
 
 LAMP = [Document(id=f"{n}", page_content=f"lamp {n}", metadata={"n": n}) for n in range(40)]
@@ -172,6 +172,73 @@ def test_a_store_is_closed_on_its_loop(stores: Stores) -> None:
 
     asyncio.run(scenario())
     gc.collect()
+
+
+def test_closing_is_told_to_those_who_wait_for_an_answer(stores: Stores) -> None:
+    store = stores.open(BM25())
+    store.add(LAMP)
+
+    async def scenario() -> list[object]:
+        await store.acount()
+        asking = [asyncio.create_task(store.aquery("lamp")) for _ in range(300)]
+        await asyncio.wait(asking, return_when=asyncio.FIRST_COMPLETED)
+        await store.aclose()
+        return list(await asyncio.gather(*asking, return_exceptions=True))
+
+    answers = asyncio.run(scenario())
+    gc.collect()
+    refused = [one for one in answers if isinstance(one, BaseException)]
+    assert refused, "all was answered before it was closed"
+    assert {type(one) for one in refused} == {NotConnectedError}
+    assert any("was closed while searching index" in str(one) for one in refused)
+
+
+def test_who_cancels_a_call_of_a_store_that_closes_gets_what_they_asked_for(
+    store: ElasticsearchDB, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def hanging(*_: Any, **__: Any) -> None:
+        await asyncio.sleep(60)
+
+    async def scenario() -> None:
+        await store.acount()
+        monkeypatch.setattr(AsyncElasticsearch, "perform_request", hanging)
+        task = asyncio.create_task(store.acount())
+        await asyncio.sleep(0.05)
+        await store.aclose()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(scenario())
+
+
+def test_threads_are_told_of_closing_too(stores: Stores) -> None:
+    server = stores.open(BM25()).server
+    server.close()
+    with pytest.raises(NotConnectedError, match=r"closed while looking around, .* call connect\(\)"):
+        server.request("GET", "/", doing="looking around")
+
+
+def test_closing_lets_threads_end_that_wait_for_a_connection(stores: Stores) -> None:
+    store = stores.open(BM25())
+    store.add(LAMP)
+    ends: list[object] = []
+
+    def ask() -> None:
+        try:
+            while True:
+                store.query("lamp")
+        except Exception as error:  # noqa: BLE001 - looked at below
+            ends.append(error)
+
+    threads = [threading.Thread(target=ask, daemon=True) for _ in range(16)]  # the pool has ten connections
+    for thread in threads:
+        thread.start()
+    time.sleep(0.3)
+    store.close()
+    for thread in threads:
+        thread.join(2)
+    assert [type(error) for error in ends] == [NotConnectedError] * 16
 
 
 def test_a_given_client_uses_threads_unless_its_counterpart_is_given(stores: Stores) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable, Iterator
+from traceback import format_exception
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from tests.chroma_server import free_port
 from tests.elastic.encoders import WordWeights
 from tests.elasticsearch.stores import Stores
 from vectorface.backends.elasticsearch import BM25, Dense, ElasticsearchDB, Elser, Hybrid, SparseEncoder
+from vectorface.backends.elasticsearch.connection import with_port
 from vectorface.errors import (
     ConfigurationError,
     ConnectionFailedError,
@@ -49,11 +51,17 @@ def refused(connect: Callable[[], object]) -> str:
         ({"url": "http://a:1", "api_key": f"{SECRET}\n"}, r"\.strip\(\)"),
         ({"url": "http://a:1", "timeout": 0}, "timeout=0"),
         ({"url": "http://a:1", "timeout": "10s"}, "timeout='10s'"),
+        ({"url": "http://a:1", "timeout": float("inf")}, "timeout=inf must be"),
+        ({"url": "http://a:1", "timeout": float("nan")}, "timeout=nan must be"),
+        ({"url": "http://a:1", "timeout": 10**400}, "timeout=1000+ must be"),
         ({"url": "http://a:1", "shards": 0}, "shards=0"),
         ({"url": "http://a:1", "replicas": -1}, "replicas=-1"),
         ({"url": "http://a:1", "refresh": "no"}, "refresh='no'"),
         ({"url": "http://a:1", "verify_certs": 1}, "verify_certs=1"),
         ({"url": "http://a:1", "fields": ["year"]}, "fields must be a dict"),
+        ({"url": "http://a:1", "fields": {"year": 5}}, "'year' has the type 5; name one"),
+        ({"url": "http://a:1", "fields": {"year": None}}, "'year' has the type None; name one"),
+        ({"url": "http://a:1", "fields": {"year": ["integer"]}}, "'year' has the type .*; name one"),
         ({"url": "http://a:1", "metric": "manhattan"}, "'cosine', 'l2' or 'dot'"),
         ({"client": "http://a:1"}, "not an elasticsearch.Elasticsearch"),
         ({"client": Elasticsearch("http://a:1"), "url": "http://a:1"}, "leave url= out"),
@@ -68,10 +76,45 @@ def test_arguments_that_do_not_fit_are_refused(arguments: dict[str, Any], says: 
     assert SECRET not in str(caught.value)
 
 
-def test_credentials_in_a_url_are_refused_unseen() -> None:
-    message = refused(lambda: ElasticsearchDB(BM25()).connect(url=f"http://elastic:{SECRET}@localhost:9200"))
-    assert "basic_auth= or api_key=" in message
-    assert SECRET not in message
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"http://elastic:{SECRET}@localhost:9200",
+        f"elastic:{SECRET}@localhost:9200",
+        f"https:/elastic:{SECRET}@localhost:9200",
+        f"http://elastic:{SECRET}/x@localhost:9200",
+        f"http://elastic:x?a={SECRET}@localhost:9200",
+        f"http://local host:9200?api_key={SECRET}",
+        f"http://localhost:9200#{SECRET}@x",
+        f"elastic:{SECRET}@localhost:9200".encode(),
+        ["http://localhost:9200", f"elastic:{SECRET}@localhost:9200"],
+    ],
+)
+def test_credentials_in_a_url_are_refused_unseen(url: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"basic_auth= or api_key=|must be text") as caught:
+        ElasticsearchDB(BM25()).connect(url=url)
+    assert SECRET not in "".join(format_exception(caught.value))
+
+
+@pytest.mark.parametrize("url", ["http://h:99999", "http://h:abc", "http://[::1", "http://[zz]:9200"])
+def test_addresses_that_cannot_be_read_are_refused(url: str) -> None:
+    for given in (url, ["http://a:1", url]):
+        message = refused(lambda given=given: ElasticsearchDB(BM25()).connect(url=given))  # type: ignore[misc]
+        assert repr(url) in message
+        assert "write 'http://HOST:PORT'" in message
+    assert "malformed" in refused(lambda: with_port(url))
+
+
+@pytest.mark.parametrize(
+    ("url", "address"),
+    [
+        ("http://h:", "http://h:9200"),
+        ("https://[::1]", "https://[::1]:443"),
+        ("http://h/proxied", "http://h:9200/proxied"),
+    ],
+)
+def test_an_address_without_port_gets_one(url: str, address: str) -> None:
+    assert with_port(url) == address
 
 
 @pytest.mark.parametrize("strategy", ["bm25", BM25, 7], ids=["a name", "a class", "a number"])
@@ -122,13 +165,17 @@ def test_elser_by_url(elser_stores: Stores) -> None:
         ("elasticsearch://localhost/abc?shards=1", r"unknown options \['shards'\]"),
         ("elasticsearch://localhost/abc?tls=yes", "neither tls=true"),
         (f"elasticsearch://elastic:{SECRET}@localhost/abc", "holds credentials"),
+        (f"elasticsearch://elastic:{SECRET}/x@localhost/abc", "malformed"),
+        (f"elasticsearch:elastic:{SECRET}@localhost:9200/abc", "names no host"),
+        (f"elasticsearch://localhost:9200/abc?api_key={SECRET}", r"unknown options \['api_key'\]"),
+        (f"elasticsearch+splade://elastic:{SECRET}@localhost/abc", "known scheme"),
         ("elasticsearch+splade://localhost/abc", "known scheme"),
     ],
 )
 def test_malformed_urls_are_refused(url: str, says: str) -> None:
     with pytest.raises(ConfigurationError, match=says) as caught:
         vectorface.connect(url)
-    assert SECRET not in str(caught.value)
+    assert SECRET not in "".join(format_exception(caught.value))
 
 
 # -- given clients ----------------------------------------------------------------------------------------

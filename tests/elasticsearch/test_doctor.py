@@ -29,7 +29,12 @@ from vectorface.backends.elasticsearch.elser.facts import (
 )
 from vectorface.backends.elasticsearch.elser.model import ElserModel
 from vectorface.backends.elasticsearch.elser.nodes import MlNode
-from vectorface.errors import InferenceQueueFullError, InferenceTimeoutError, PermissionDeniedError
+from vectorface.errors import (
+    DeploymentInUseError,
+    InferenceQueueFullError,
+    InferenceTimeoutError,
+    PermissionDeniedError,
+)
 
 ELSER = ".elser_model_2"
 GB = 1 << 30
@@ -360,6 +365,21 @@ def test_the_doctor_changes_nothing(deployed: ElserModel, requests: Requests) ->
     before = requests.changing()
     deployed.doctor()
     assert requests.changing() == before
+
+
+def test_a_pipeline_whose_deployment_is_gone_is_named(deployed: ElserModel, client: Elasticsearch) -> None:
+    deployed.ensure("elser-ingest")
+    Pipelines(client).create("books", model_id="elser-ingest")
+    with pytest.raises(DeploymentInUseError, match="use it: books"):
+        deployed.stop("elser-ingest")
+    deployed.stop("elser-ingest", force=True)
+    try:
+        found = deployed.doctor()
+        assert found.bottleneck is not None
+        assert "'books' uses 'elser-ingest', which nothing runs" in str(found.bottleneck)
+        assert found.bottleneck.call == "model.ensure('elser-ingest')"
+    finally:
+        Pipelines(client).delete("books")
 
 
 async def test_the_twin_works(model: ElserModel) -> None:

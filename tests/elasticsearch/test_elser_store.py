@@ -17,11 +17,19 @@ from vectorface.backends.elasticsearch import (
     Elser,
     ElserModel,
     Hybrid,
+    Pipelines,
     Pruning,
     SemanticText,
 )
 from vectorface.embeddings import TruncationWarning
-from vectorface.errors import ConfigurationError, InvalidDocumentError, InvalidQueryError, UnsupportedError
+from vectorface.errors import (
+    ConfigurationError,
+    InvalidDocumentError,
+    InvalidQueryError,
+    ModelNotFoundError,
+    PartialWriteError,
+    UnsupportedError,
+)
 from vectorface.testing import WordEmbeddings
 
 STORY = [
@@ -49,6 +57,53 @@ def test_texts_are_expanded_by_the_server(store: ElasticsearchDB) -> None:
     assert isinstance(record.vector, dict)
     assert record.vector["ferry"] > 0
     assert record.metadata == {"chapter": 3}
+
+
+def test_an_index_opens_through_any_deployment_of_its_model(
+    store: ElasticsearchDB, elser_stores: Stores
+) -> None:
+    model = ElserModel(store.client)
+    model.ensure("another-one")
+    try:
+        again = elser_stores.open(Elser("another-one", pipeline=elser_stores.name()), create=False)
+        assert again.query("ferries", k=1)[0].id == "fog"
+        info = store.get_index(store.index)
+        assert (info.fingerprint or {})["embedding"] == ".elser_model_2"
+    finally:
+        model.stop("another-one", force=True)
+
+
+def test_no_index_is_made_for_a_model_that_is_not_there(elser_stores: Stores) -> None:
+    with pytest.raises(ModelNotFoundError, match=r"elser-ingset.*ensure\(\)"):
+        elser_stores.open(Elser("elser-ingset"))
+    with ElasticsearchDB(BM25()).connect(url=elser_stores.url, index="test-other", replicas=0) as other:
+        assert elser_stores.name() not in other.list_indexes()
+        assert Pipelines(other.client).get("vectorface-elser-elser-ingset") is None
+        other.delete_index("test-other")
+
+
+def test_without_a_pipeline_nothing_is_written(store: ElasticsearchDB, elser_stores: Stores) -> None:
+    store.client.indices.put_settings(index=store.index, settings={"index.default_pipeline": None})
+    again = elser_stores.open(elser(elser_stores))
+    assert again.query("ferries", k=1)[0].id == "fog"
+    with pytest.raises(PartialWriteError, match=r"no default pipeline.*set_default"):
+        again.upsert(STORY)
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [{"on_failure": [{"set": {"field": "oops", "value": "x"}}]}, {"then": {"remove": {"field": "tokens"}}}],
+    ids=["hides failures", "removes the tokens"],
+)
+def test_a_pipeline_that_loses_tokens_is_refused(
+    store: ElasticsearchDB, elser_stores: Stores, extra: dict[str, Any]
+) -> None:
+    name = elser_stores.name()
+    definition = store.client.ingest.get_pipeline(id=name).body[name]
+    processors = [*definition["processors"], *([extra["then"]] if "then" in extra else [])]
+    store.client.ingest.put_pipeline(id=name, processors=processors, on_failure=extra.get("on_failure"))
+    with pytest.raises(ConfigurationError, match="another ingest pipeline"):
+        elser_stores.open(elser(elser_stores), "second")
 
 
 def test_hits_tell_which_tokens_matched(elser_stores: Stores) -> None:

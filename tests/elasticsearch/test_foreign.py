@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import date
 
 import pytest
 from elasticsearch import Elasticsearch
@@ -11,7 +12,7 @@ from langchain_elasticsearch import BM25Strategy, DenseVectorStrategy, Elasticse
 
 from tests.elastic.encoders import WordWeights
 from tests.elasticsearch.stores import Stores
-from vectorface.backends.elasticsearch import BM25, Dense, SparseEncoder
+from vectorface.backends.elasticsearch import BM25, Dense, Hybrid, SemanticText, SparseEncoder, Strategy
 from vectorface.errors import ConfigurationError, IndexMismatchError, PartialWriteError
 from vectorface.testing import WordEmbeddings
 
@@ -136,3 +137,79 @@ def test_another_strategy_is_refused(stores: Stores) -> None:
     stores.open(BM25())
     with pytest.raises(IndexMismatchError, match="strategy: index 'bm25', here 'sparse'"):
         stores.open(SparseEncoder(WordWeights()))
+
+
+# -- what does not fit ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("strategy", "lack"),
+    [
+        (Dense(WordEmbeddings()), r"no field 'vector' of type dense_vector \(but embedding\)"),
+        (SparseEncoder(WordWeights()), "no field 'tokens' of type sparse_vector"),
+        (BM25(), "its field 'plot' is of type keyword"),
+        (Hybrid(BM25(), Dense(WordEmbeddings())), "no words to search by"),
+        (SemanticText(), "no field 'semantic' of type semantic_text"),
+    ],
+    ids=["dense", "sparse", "bm25", "hybrid", "semantic"],
+)
+def test_an_index_that_lacks_what_a_strategy_searches_is_refused(
+    stores: Stores, client: Elasticsearch, strategy: Strategy, lack: str
+) -> None:
+    properties = {"plot": {"type": "keyword"}, "embedding": {"type": "dense_vector", "dims": 64}}
+    client.indices.create(index=stores.name(), mappings={"properties": properties})
+    with pytest.raises(IndexMismatchError, match=lack):
+        stores.open(strategy, text_field="plot")
+
+
+def test_an_index_without_metadata_yet_is_langchains(stores: Stores, client: Elasticsearch) -> None:
+    theirs = ElasticsearchStore(
+        stores.name(), embedding=WordEmbeddings(), client=client, strategy=DenseVectorStrategy()
+    )
+    theirs.add_documents([Document(page_content="lamp")], ids=["1"])
+    store = stores.open(Dense(WordEmbeddings()))
+    assert store.get(["1"])[0].metadata == {}
+    store.upsert([Document(id="2", page_content="fog", metadata={"source": "x"})])
+    theirs.add_documents([Document(page_content="oil", metadata={"source": "y"})], ids=["3"])
+    again = stores.open(Dense(WordEmbeddings()))
+    assert [record.id for record in again.get(filter={"source": "x"})] == ["2"]
+    assert theirs.similarity_search("fog", k=1)[0].metadata == {"source": "x"}
+
+
+def test_texts_of_several_values_and_of_other_types_are_read(stores: Stores, client: Elasticsearch) -> None:
+    client.indices.create(index=stores.name(), mappings={"properties": {"plot": {"type": "text"}}})
+    for id_, plot in (("list", ["a lamp", "a ferry"]), ("number", 42), ("none", None)):
+        client.index(index=stores.name(), id=id_, document={"plot": plot}, refresh=True)
+    client.index(
+        index=stores.name(), id="odd", document={"plot": "fog", "day": {"$date": "never"}}, refresh=True
+    )
+    store = stores.open(BM25(), text_field="plot")
+    texts = {record.id: record.text for record in store.scan()}
+    assert texts == {"list": "a lamp\na ferry", "number": "42", "none": "", "odd": "fog"}
+    assert store.query("ferry")[0].id == "list"
+    assert store.count(contains="ferry") == 1
+    assert store.get(["odd"])[0].metadata == {"day": {"$date": "never"}}
+
+
+def test_text_may_lie_in_an_object(stores: Stores, client: Elasticsearch) -> None:
+    properties = {"content": {"properties": {"body": {"type": "text"}, "lang": {"type": "keyword"}}}}
+    client.indices.create(index=stores.name(), mappings={"properties": properties})
+    theirs = {"content": {"body": "A lamp", "lang": "en"}, "year": 1994}
+    client.index(index=stores.name(), id="1", document=theirs, refresh=True)
+    store = stores.open(BM25(), text_field="content.body")
+    [hit] = store.query("lamp")
+    assert (hit.text, hit.metadata) == ("A lamp", {"content": {"lang": "en"}, "year": 1994})
+    store.upsert([Document(id="2", page_content="A ferry", metadata={"year": 1995})])
+    assert client.get(index=stores.name(), id="2")["_source"] == {
+        "content": {"body": "A ferry"},
+        "year": 1995,
+    }
+
+
+def test_dates_are_written_as_others_write_them(stores: Stores, client: Elasticsearch) -> None:
+    properties = {"plot": {"type": "text"}, "day": {"type": "date"}}
+    client.indices.create(index=stores.name(), mappings={"properties": properties})
+    store = stores.open(BM25(), text_field="plot")
+    store.upsert([Document(id="1", page_content="A lamp", metadata={"day": date(2024, 1, 2)})])
+    assert client.get(index=stores.name(), id="1")["_source"]["day"] == "2024-01-02"
+    assert store.count({"day": "2024-01-02"}) == 1

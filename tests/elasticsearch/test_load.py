@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -18,13 +18,19 @@ from tests.elasticsearch.stores import Stores
 from vectorface import RetryPolicy
 from vectorface.backends.elasticsearch import BM25, ElasticsearchDB, Elser, SparseEncoder
 from vectorface.backends.elasticsearch.pace import Pace
+from vectorface.backends.elasticsearch.server import Server
 from vectorface.errors import (
+    BackendError,
+    ConnectionFailedError,
+    IndexNotFoundError,
     InferenceQueueFullError,
     ModelNotFoundError,
     ModelNotReadyError,
     PartialWriteError,
     TransientError,
+    VectorfaceError,
 )
+from vectorface.ingest.retrying import retry_after
 
 QUICK = RetryPolicy(attempts=8, initial=0.05, maximum=0.5, jitter=0.05)
 MODEL = "/_ml/trained_models/.elser_model_2"
@@ -160,15 +166,110 @@ def test_a_small_queue_slows_writes_down_and_loses_nothing(gateway: Gateway, thr
     assert stats["nodes"][0]["rejected_execution_count"] > 0
 
 
+class Item:
+    """What a pace sends: something with an id."""
+
+    def __init__(self, id_: str) -> None:
+        self.id = id_
+
+
+def send(pace: Pace, count: int, answers: Callable[[list[str]], dict[str, Exception]]) -> dict[str, Any]:
+    """Send items 0, 1, 2, ... and return what was refused; an ``InferenceQueueFullError`` is for later."""
+    return pace.through(
+        [Item(str(n)) for n in range(count)],
+        lambda items: answers([item.id for item in items]),
+        lambda error: isinstance(error, InferenceQueueFullError),
+        lambda error: error,
+        wait=lambda _: None,
+    )
+
+
 def test_a_queue_that_stays_full_becomes_an_error_of_its_own() -> None:
-    class Item:
-        id = "a"
+    def full(ids: list[str]) -> dict[str, Exception]:
+        return {id_: InferenceQueueFullError(f"no place for {id_}") for id_ in ids}
 
-    def full(items: Any) -> dict[str, str]:
-        return {item.id: "full" for item in items}
+    refused = send(Pace(start=4), 6, full)
+    assert str(refused["0"]) == "no place for 0"
+    assert {type(error) for error in refused.values()} == {InferenceQueueFullError}
+    assert "queue_capacity" in str(refused["5"])
+    assert "no place for" not in str(refused["5"])  # it was never sent, so it has nobody's answer
 
-    refused = Pace(start=4).through([Item()], full, lambda answer: answer == "full", wait=lambda _: None)
-    assert refused == {"a": "full"}
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (TransientError("cut", retry_after=7), TransientError),
+        (ConnectionFailedError("gone"), ConnectionFailedError),
+        (IndexNotFoundError("no index"), IndexNotFoundError),
+        (BackendError("too large"), TransientError),
+    ],
+    ids=str,
+)
+def test_what_went_through_counts_though_a_later_request_fails(
+    error: VectorfaceError, kind: type[Exception]
+) -> None:
+    sent: list[list[str]] = []
+
+    def fails_later(ids: list[str]) -> dict[str, Exception]:
+        sent.append(ids)
+        if len(sent) > 1:
+            raise error
+        return {"1": BackendError("unfit")}
+
+    refused = send(Pace(start=2), 6, fails_later)
+    assert sent == [["0", "1"], ["2", "3", "4"]]
+    assert refused.keys() == {"1", "2", "3", "4", "5"}
+    assert str(refused["1"]) == "unfit"
+    assert [type(refused[id_]) for id_ in "2345"] == [kind, kind, kind, TransientError]
+    assert all(str(error) in str(refused[id_]) for id_ in "2345")
+    assert retry_after(refused["5"]) == retry_after(error)
+
+
+def test_what_fails_before_anything_went_through_is_raised() -> None:
+    sent: list[list[str]] = []
+
+    def full_then_too_large(ids: list[str]) -> dict[str, Exception]:
+        sent.append(ids)
+        if len(sent) > 1:
+            raise BackendError("too large")
+        return {id_: InferenceQueueFullError("full") for id_ in ids}
+
+    with pytest.raises(BackendError, match="too large"):
+        send(Pace(start=4), 4, full_then_too_large)
+
+
+class Narrow:
+    """Refuses bulk requests of more than 40 items, but not the first one; so many times."""
+
+    def __init__(self, server: Server, error: VectorfaceError, times: int) -> None:
+        self._request = server.request
+        self._error = error
+        self._times = times
+        self.bulks: list[int] = []
+
+    def request(self, method: str, path: str, **options: Any) -> Any:
+        if path.endswith("/_bulk"):
+            self.bulks.append(len(options["body"]))
+            if len(self.bulks) > 1 and len(options["body"]) > 40 and self._times:
+                self._times -= 1
+                raise self._error
+        return self._request(method, path, **options)
+
+
+@pytest.mark.parametrize(
+    ("error", "times"), [(BackendError("too large"), 1_000), (ConnectionFailedError("gone"), 1)], ids=str
+)
+def test_an_add_whose_later_request_fails_is_done_with_the_rest(
+    gateway: Gateway, through: Stores, monkeypatch: pytest.MonkeyPatch, error: VectorfaceError, times: int
+) -> None:
+    deploy(gateway, number_of_allocations=4)
+    store = through.open(Elser(pipeline=through.name()))
+    narrow = Narrow(store.server, error, times)
+    monkeypatch.setattr(store.server, "request", narrow.request)
+    report = store.add(documents(150))
+    assert (report.written, report.failed) == (150, 0)
+    assert narrow.bulks[:2] == [64, 65]  # in one call, of which the second request failed
+    assert contents(store) == contents_of(documents(150))
 
 
 def test_a_model_that_is_not_there_is_told_for_each_document(gateway: Gateway, through: Stores) -> None:

@@ -6,21 +6,23 @@ import asyncio
 import inspect
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pytest
-from elasticsearch import Elasticsearch
+from elasticsearch import ApiError, Elasticsearch
 from langchain_core.documents import Document
 
 from tests.elastic.gateway import Gateway
 from tests.elasticsearch.conftest import Refusing, Requests
 from vectorface.backends.elasticsearch import BM25, ElasticsearchDB
+from vectorface.backends.elasticsearch.cluster.missing import missing
 from vectorface.backends.elasticsearch.cluster.pipelines import Pipelines
 from vectorface.backends.elasticsearch.copying.blueprints import Source, field_of, written_to
 from vectorface.backends.elasticsearch.copying.moving import amove_to_elser, move_to_elser
 from vectorface.backends.elasticsearch.elser.model import ElserModel
 from vectorface.backends.elasticsearch.expansion import Elser
+from vectorface.backends.elasticsearch.server import Server
 from vectorface.errors import (
     BackendError,
     ConfigurationError,
@@ -30,6 +32,7 @@ from vectorface.errors import (
     IndexNotFoundError,
     ModelNotFoundError,
     ModelNotReadyError,
+    PermissionDeniedError,
     TransientError,
     VectorfaceError,
 )
@@ -405,6 +408,224 @@ def test_a_switch_that_fails_leaves_a_complete_index_to_go_on_with(
     assert behind(client, source) == [f"{source}-elser"]
 
 
+class Hooked(Server):
+    """A server before or after whose requests something happens.
+
+    Args:
+        server: What answers.
+        before: By the beginning of ``METHOD /path`` what is called, once, before such a request is sent.
+        after: The same, called when it is answered.
+    """
+
+    def __init__(
+        self,
+        server: Server,
+        *,
+        before: Mapping[str, Callable[[], Any]] | None = None,
+        after: Mapping[str, Callable[[], Any]] | None = None,
+    ) -> None:
+        super().__init__(server.client, None, timeout=server.timeout, is_ours=False)
+        self._before = dict(before or {})
+        self._after = dict(after or {})
+
+    def request(self, method: str, path: str, **options: Any) -> Any:
+        self._happen(self._before, f"{method} {path}")
+        answer = super().request(method, path, **options)
+        self._happen(self._after, f"{method} {path}")
+        return answer
+
+    @staticmethod
+    def _happen(hooks: dict[str, Callable[[], Any]], request: str) -> None:
+        for start in [start for start in hooks if request.startswith(start)]:
+            hooks.pop(start)()
+
+
+def write(client: Elasticsearch, index: str, *, id_: str = "late") -> None:
+    client.index(index=index, id=id_, document={"body": {"main": "a late ship"}}, refresh=True)
+
+
+def blocks(client: Elasticsearch, index: str) -> Any:
+    return client.indices.get(index=index)[index]["settings"]["index"].get("blocks")
+
+
+def test_a_write_right_before_the_switch_is_refused_instead_of_lost(
+    client: Elasticsearch, source: str, deployed: ElserModel
+) -> None:
+    refused: list[ApiError] = []
+
+    def hook() -> None:
+        with pytest.raises(ApiError) as caught:
+            write(client, source)
+        refused.append(caught.value)
+
+    report = move(Hooked(deployed.server, before={"POST /_aliases": hook}), source)
+    [error] = refused
+    assert (error.status_code, error.error) == (403, "cluster_block_exception")
+    assert blocks(client, report.source) is None
+    write(client, report.source, id_="direct")
+    write(client, source)
+    assert "ship" in client.get(index=source, id="late")["_source"]["tokens"]
+
+
+def test_a_write_right_before_the_block_is_noticed(
+    client: Elasticsearch, source: str, deployed: ElserModel
+) -> None:
+    hooks = {f"PUT /{source}-old/_block": lambda: write(client, source)}
+    with pytest.raises(IndexMismatchError, match=r"Somebody wrote .*\(1 writes\)"):
+        move(Hooked(deployed.server, before=hooks), source)
+    assert behind(client, source) == [f"{source}-old"]
+    assert blocks(client, f"{source}-old") is None
+
+
+def test_the_block_is_lifted_if_the_switch_fails(
+    client: Elasticsearch, source: str, deployed: ElserModel
+) -> None:
+    with pytest.raises(BackendError, match="no switch"):
+        move(Refusing(deployed.server, {"POST /_aliases": BackendError("no switch")}), source)
+    assert blocks(client, f"{source}-old") is None
+    write(client, source)
+
+
+def test_a_block_whose_answer_is_lost_is_lifted(
+    client: Elasticsearch, source: str, deployed: ElserModel
+) -> None:
+    def lose() -> None:
+        raise TransientError("the answer was lost")
+
+    with pytest.raises(TransientError, match="the answer was lost"):
+        move(Hooked(deployed.server, after={f"PUT /{source}-old/_block": lose}), source)
+    assert blocks(client, f"{source}-old") is None
+
+
+@pytest.mark.parametrize("how", ["api", "settings"])
+def test_an_index_that_was_blocked_before_is_moved_and_stays_so(
+    client: Elasticsearch, source: str, deployed: ElserModel, how: str
+) -> None:
+    assert deployed.status().is_started
+    if how == "api":
+        client.indices.add_block(index=f"{source}-old", block="write")
+    else:
+        client.indices.put_settings(index=f"{source}-old", settings={"index.blocks.write": True})
+    report = move(client, source)
+    assert report.documents == DOCUMENTS
+    assert blocks(client, report.source) == {"write": "true"}
+    assert blocks(client, report.dest) is None
+    write(client, source)
+
+
+def test_a_block_that_is_not_allowed_is_done_without(
+    client: Elasticsearch, source: str, deployed: ElserModel
+) -> None:
+    forbidden = {f"PUT /{source}-old/_block": PermissionDeniedError("not allowed")}
+    assert move(Refusing(deployed.server, forbidden), source).documents == DOCUMENTS
+    assert blocks(client, f"{source}-old") is None
+
+
+def test_writes_before_the_switch_are_told_where_no_block_is_allowed(
+    client: Elasticsearch, source: str, deployed: ElserModel
+) -> None:
+    class Narrow(Hooked):
+        def request(self, method: str, path: str, **options: Any) -> Any:
+            if "_block/" in path:
+                raise PermissionDeniedError("not allowed")
+            return super().request(method, path, **options)
+
+    server = Narrow(deployed.server, before={"POST /_aliases": lambda: write(client, source)})
+    with pytest.raises(IndexMismatchError, match=rf"\(1 writes\).*only '{source}-old' has") as caught:
+        move(server, source)
+    assert f"'{source}' leads to '{source}-elser' now" in str(caught.value)
+    assert behind(client, source) == [f"{source}-elser"]
+
+
+def test_a_block_that_somebody_else_sets_meanwhile_is_left(
+    client: Elasticsearch, source: str, deployed: ElserModel
+) -> None:
+    def block() -> None:
+        client.indices.add_block(index=f"{source}-old", block="write")
+
+    move(Hooked(deployed.server, before={f"PUT /{source}-old/_block": block}), source)
+    assert blocks(client, f"{source}-old") == {"write": "true"}
+
+
+def test_an_old_index_that_is_deleted_at_once_has_no_block_to_lift(
+    client: Elasticsearch, source: str, deployed: ElserModel
+) -> None:
+    def delete() -> None:
+        client.indices.delete(index=f"{source}-old")
+
+    report = move(Hooked(deployed.server, after={"POST /_aliases": delete}), source)
+    assert client.count(index=source)["count"] == report.documents
+
+
+@pytest.mark.parametrize("switch", ["works", "fails"])
+def test_a_block_that_cannot_be_lifted_is_told(
+    client: Elasticsearch, source: str, deployed: ElserModel, switch: str
+) -> None:
+    answers = {f"PUT /{source}-old/_settings": BackendError("no settings")}
+    if switch == "fails":
+        answers["POST /_aliases"] = BackendError("no switch")
+    with pytest.raises(BackendError, match="still has the write block") as caught:
+        move(Refusing(deployed.server, answers), source)
+    assert str(caught.value).startswith("no settings" if switch == "works" else "no switch")
+    assert behind(client, source) == [f"{source}-{'elser' if switch == 'works' else 'old'}"]
+
+
+@pytest.mark.parametrize(
+    "options", [{"model_id": "another"}, {"text_field": "title"}, {"tokens_field": "others"}]
+)
+def test_a_move_goes_on_only_as_it_began(
+    client: Elasticsearch, source: str, deployed: ElserModel, options: dict[str, str]
+) -> None:
+    with pytest.raises(BackendError, match="no switch"):
+        move(Refusing(deployed.server, {"POST /_aliases": BackendError("no switch")}), source)
+    with pytest.raises(ConfigurationError, match=r"passed the pipeline.*'body\.main'.*pass what that move"):
+        move(client, source, dest=f"{source}-elser", resume=True, **options)
+    assert behind(client, source) == [f"{source}-old"]
+    with pytest.raises(ConfigurationError, match="pass pipeline= as the move had it"):
+        move(client, source, dest=f"{source}-elser", pipeline=f"{source}-typo", resume=True)
+    assert move(client, source, dest=f"{source}-elser", resume=True).documents == DOCUMENTS
+
+
+# -- what a new index lacks -------------------------------------------------------------------------------
+
+
+class Forgetting(Server):
+    """A server that remembers the point in time that was opened, to end it."""
+
+    pit: str = ""
+
+    def request(self, method: str, path: str, **options: Any) -> Any:
+        answer = super().request(method, path, **options)
+        if path.endswith("/_pit") and method == "POST":
+            self.pit = answer["id"]
+        return answer
+
+
+def test_what_lacks_is_known_before_the_first_page_is_copied(
+    client: Elasticsearch, source: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vectorface.backends.elasticsearch.cluster.missing._PAGE", 7)
+    client.indices.create(index=f"{name}-new", mappings=MAPPING, settings=SETTINGS)
+    client.index(index=f"{name}-new", id="3", document={"title": "there"})
+    client.indices.refresh(index=source)
+    server = Forgetting(client, None, timeout=30, is_ours=False)
+    found: list[str] = []
+    for page in missing(server, f"{source}-old", f"{name}-new"):
+        assert len(page) <= 7
+        found += page
+        client.options(ignore_status=404).close_point_in_time(id=server.pit)  # as time does
+    assert sorted(found) == sorted(str(i) for i in range(DOCUMENTS) if i != 3)
+
+
+def test_ending_a_point_in_time_hides_no_error(source: str, deployed: ElserModel) -> None:
+    answers: dict[str, Any] = {"DELETE /_pit": TransientError("no end")}
+    pages = list(missing(Refusing(deployed.server, answers), source, source))
+    assert pages == []
+    answers["POST /_search"] = BackendError("no search")
+    with pytest.raises(BackendError, match="no search"):
+        list(missing(Refusing(deployed.server, answers), source, source))
+
+
 def test_counts_that_differ_keep_the_alias(client: Elasticsearch, source: str, deployed: ElserModel) -> None:
     assert deployed.status().is_started
     refused = Refusing(deployed.server, {f"GET /{source}-elser/_count": {"count": 59}})
@@ -438,6 +659,16 @@ def test_an_index_that_cannot_be_made_leaves_a_pipeline_that_is_named(
 
 def test_the_twin_is_a_coroutine() -> None:
     assert inspect.iscoroutinefunction(amove_to_elser)
+
+
+async def test_the_twin_moves_and_lifts_its_block(
+    gateway: Gateway, client: Elasticsearch, source: str, deployed: ElserModel
+) -> None:
+    assert deployed.status().is_started
+    with ElasticsearchDB(BM25()).connect(url=gateway.url, index=f"{source}-store") as store:
+        report = await amove_to_elser(store, source, text_field="body.main")
+    assert (report.documents, behind(client, source)) == (DOCUMENTS, [report.dest])
+    assert blocks(client, report.source) is None
 
 
 async def test_a_cancelled_move_stops_its_task(
@@ -488,6 +719,7 @@ def test_the_new_index_is_named_after_the_old_one(index: str, alias: str, expect
 
 def test_what_elasticsearch_gives_an_index_itself_is_not_copied() -> None:
     settings = {"uuid": "x", "creation_date": "1", "number_of_shards": "2", "version": {"created": "1"}}
+    settings |= {"blocks": {"write": "true"}, "verified_read_only": "true"}
     found = Source(index="a", alias=None, aliases={}, mappings={}, settings=settings)
     body = found.body(tokens_field="tokens", model=ELSER, pipeline="p", written=3)
     assert body["settings"] == {"index": {"number_of_shards": "2", "default_pipeline": "p"}}

@@ -11,7 +11,7 @@ import pytest
 from elasticsearch import Elasticsearch
 
 from tests.elastic.gateway import Gateway
-from tests.elasticsearch.conftest import Requests
+from tests.elasticsearch.conftest import Refusing, Requests
 from vectorface.backends.elasticsearch import BM25, ElasticsearchDB
 from vectorface.backends.elasticsearch.cluster.pipelines import Pipelines
 from vectorface.backends.elasticsearch.copying.reindex import (
@@ -22,7 +22,13 @@ from vectorface.backends.elasticsearch.copying.reindex import (
     reindex,
 )
 from vectorface.backends.elasticsearch.elser.model import ElserModel
-from vectorface.errors import BackendError, ConfigurationError, IndexNotFoundError, TransientError
+from vectorface.errors import (
+    BackendError,
+    ConfigurationError,
+    IndexNotFoundError,
+    PermissionDeniedError,
+    TransientError,
+)
 
 TEXT = {"properties": {"text": {"type": "text"}, "number": {"type": "integer"}}}
 TOKENS = {"properties": {**TEXT["properties"], "tokens": {"type": "sparse_vector"}}}
@@ -206,9 +212,33 @@ def test_a_destination_that_is_not_there_is_not_made_by_the_way(client: Elastics
     assert not client.indices.exists(index=f"{source}-typo")
 
 
-def test_a_source_that_is_not_there_is_told(client: Elasticsearch, dest: str) -> None:
-    with pytest.raises(IndexNotFoundError, match="no-such-index"):
-        reindex(client, "no-such-index", dest).wait(timeout=30)
+def test_a_source_that_is_not_there_is_told_at_once(client: Elasticsearch, source: str, dest: str) -> None:
+    for names in ("no-such-index", [source, "no-such-index"]):
+        with pytest.raises(IndexNotFoundError, match="no index or alias 'no-such-index' to copy from"):
+            reindex(client, names, dest)
+    assert client.count(index=dest)["count"] == 0
+
+
+def test_an_alias_is_a_source(client: Elasticsearch, source: str, dest: str) -> None:
+    client.indices.put_alias(index=source, name=f"{source}-alias")
+    assert reindex(client, [f"{source}-alias"], dest).wait(timeout=30).created == 120
+
+
+def test_a_pattern_is_no_source(client: Elasticsearch, source: str, dest: str) -> None:
+    with pytest.raises(ConfigurationError, match="commas or stars"):
+        reindex(client, f"{source}*", dest)
+
+
+def test_who_may_read_a_source_but_not_look_at_it_may_copy_it(
+    source: str, dest: str, model: ElserModel
+) -> None:
+    refused = Refusing(model.server, {f"GET /{source}/_alias": PermissionDeniedError("no metadata")})
+    assert reindex(refused, source, dest).wait(timeout=30).created == 120
+
+
+def test_a_source_on_another_cluster_is_not_looked_for_here(client: Elasticsearch, dest: str) -> None:
+    with pytest.raises(BackendError, match="no such remote cluster"):
+        reindex(client, "elsewhere:stories", dest).wait(timeout=30)
 
 
 def test_a_pipeline_that_is_not_there_is_told(client: Elasticsearch, source: str, dest: str) -> None:
@@ -295,6 +325,31 @@ def test_the_error_of_a_whole_task_is_raised(client: Elasticsearch) -> None:
     )
     with pytest.raises(IndexNotFoundError, match="stories"):
         task.wait()
+
+
+def test_progress_tells_the_error_of_a_whole_task(client: Elasticsearch) -> None:
+    task = ReindexTask(client, "n:1")
+    error = {"type": "index_closed_exception", "reason": "closed"}
+    task._server = Answering(  # type: ignore[assignment]
+        {"completed": True, "task": {"status": status()}, "error": error}
+    )
+    found = task.progress()
+    assert isinstance(found.error, BackendError)
+    assert (found.done, found.fraction) == (True, None)
+    assert str(found).startswith("ended by an error: 0 of 0 documents, 0 failed. While reindexing")
+    assert "closed" in str(found)
+
+
+def test_progress_of_a_task_on_a_closed_index_is_no_success(
+    client: Elasticsearch, source: str, dest: str
+) -> None:
+    client.indices.close(index=source)
+    task = reindex(client, source, dest)
+    while not (found := task.progress()).done:
+        time.sleep(0.02)
+    assert found.error is not None
+    assert "100%" not in str(found)
+    assert "closed" in str(found)
 
 
 def test_a_shard_that_cannot_be_read_is_a_failure_without_an_id(client: Elasticsearch) -> None:

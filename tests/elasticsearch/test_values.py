@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import pytest
 from langchain_core.documents import Document
 
 from tests.elasticsearch.stores import Stores
-from vectorface.backends.elasticsearch import BM25
+from vectorface.backends.elasticsearch import BM25, Dense, Hybrid
 from vectorface.errors import BackendError
 
 
@@ -70,3 +73,42 @@ def test_what_an_error_quotes_is_not_taken_for_what_it_says(stores: Stores) -> N
     with pytest.raises(BackendError, match=text) as refused:
         store.query("lamp", native={"range": {"fields.year": {"gte": text}}})
     assert type(refused.value) is BackendError
+
+
+def test_values_that_no_mapped_field_can_hold_are_left_out_of_it(stores: Stores) -> None:
+    store = stores.open(BM25(), fields={"chapter": "integer", "author.name": "keyword"})
+    values: list[Any] = [1, {"a": 1}, 2**70, "one", [1, {"a": 2}], None, [1, 2]]
+    given = [Document(id=f"{i}", page_content="lamp", metadata={"chapter": v}) for i, v in enumerate(values)]
+    given.append(Document(id="author", page_content="lamp", metadata={"author": {"name": "x", "age": 3}}))
+    given.append(Document(id="text", page_content="lamp", metadata={"author": "x"}))
+    assert store.upsert(given).written == len(given)
+    assert [
+        record.metadata["chapter"] for record in store.get([f"{i}" for i in range(len(values))])
+    ] == values
+    found = store.query("lamp", k=20, native={"exists": {"field": "fields.chapter"}})
+    assert {hit.id for hit in found} == {"0", "6"}
+    [hit] = store.query("lamp", native={"term": {"fields.author.name": "x"}})
+    assert hit.metadata == {"author": {"name": "x", "age": 3}}
+
+
+@pytest.mark.parametrize("needle", ["=" * 500, "é" * 900, "ab" * 600])
+def test_long_needles_that_repeat_themselves_are_found(stores: Stores, needle: str) -> None:
+    store = stores.open(BM25())
+    texts = {"whole": f"lamp {needle} fog", "part": f"lamp {needle[:-1]} fog"}
+    store.add(Document(id=id_, page_content=text) for id_, text in texts.items())
+    assert [record.id for record in store.get(contains=needle)] == ["whole"]
+
+
+def test_a_hybrid_is_searched_by_a_vector_alone(stores: Stores) -> None:
+    store = stores.open(Hybrid(Dense(None), BM25()))
+    store.add(
+        [Document(id="lamp", page_content="lamp"), Document(id="fog", page_content="fog")],
+        vectors=[[1.0, 0.0], [0.0, 1.0]],
+    )
+    assert [hit.id for hit in store.query(vector=[0.1, 1.0])] == ["fog", "lamp"]
+
+
+def test_products_beyond_32_bits_are_the_least_of_all(stores: Stores) -> None:
+    store = stores.open(Dense(None, index_type="flat"), metric="dot")
+    store.add([Document(id="far", page_content="lamp")], vectors=[[1e19, 1.0]])
+    assert store.query(vector=[-1e20, 1.0])[0].score == -math.inf

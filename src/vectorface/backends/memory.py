@@ -6,15 +6,15 @@ import copy
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Self
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 import numpy as np
 
 from vectorface.encoding import DenseEncoder, EmbeddingsLike
 from vectorface.errors import ConfigurationError, DuplicateDocumentError, IndexExistsError, IndexNotFoundError
 from vectorface.filters import Filter
-from vectorface.indexes import ConnectionSettings, IndexSpec, beside
-from vectorface.ingest.writer import Limits, Mode
+from vectorface.indexes import ConnectionSettings, IndexSpec, beside, shown_url
+from vectorface.ingest.writer import Limits, Mode, changed_meanwhile, same_content
 from vectorface.interface import VectorDBInterface
 from vectorface.primitives import Entry, Fields, Query, Removal, Selection, Stored, chunks
 from vectorface.records import IndexInfo, Metric, Vector
@@ -72,10 +72,10 @@ class InMemoryDB(VectorDBInterface):
     @classmethod
     def from_url(cls, url: str, *, embeddings: Any = "minilm", **options: Any) -> Self:
         """Open ``memory:NAME``."""
-        parts = urlsplit(url)
-        if parts.netloc or parts.query:
-            raise ConfigurationError(f"{url!r} should read 'memory:NAME', as in 'memory:stories'.")
-        said = {"index": unquote(parts.path) or "vectorface"}
+        name = url.partition(":")[2]
+        if set(name) & set("/?#@"):
+            raise ConfigurationError(f"{shown_url(url)} should read 'memory:NAME', as in 'memory:stories'.")
+        said = {"index": unquote(name) or "vectorface"}
         return cls(embeddings).connect(**beside(said, options, cls.connect))
 
     @property
@@ -167,17 +167,29 @@ class InMemoryDB(VectorDBInterface):
     def _write(self, entries: Sequence[Entry], mode: Mode) -> dict[str, Exception]:
         with self._lock:
             known = self._entries
-            taken = {entry.id for entry in entries if mode == "create" and entry.id in known}
+            refused = {
+                entry.id: error
+                for entry in entries
+                if (error := _refusal(entry, known.get(entry.id), mode)) is not None
+            }
             for entry in entries:
-                if entry.id not in taken:
+                if entry.id not in refused:
                     known[entry.id] = _kept(entry, known.get(entry.id), mode)
-        return {id_: DuplicateDocumentError(f"The id {id_!r} exists already.", ids=(id_,)) for id_ in taken}
+        return refused
 
     def _remove(self, targets: Sequence[Stored]) -> Removal:
         with self._lock:
             entries = self._entries
             deleted = sum(entries.pop(stored.id, None) is not None for stored in targets)
         return Removal(deleted=deleted)
+
+
+def _refusal(entry: Entry, old: Entry | None, mode: Mode) -> Exception | None:
+    if mode == "create" and old is not None:
+        return DuplicateDocumentError(f"The id {entry.id!r} exists already.", ids=(entry.id,))
+    if mode == "metadata" and (old is None or not same_content(old.stamp, entry.stamp)):
+        return changed_meanwhile(entry.id)
+    return None
 
 
 def _kept(entry: Entry, old: Entry | None, mode: Mode) -> Entry:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias
 
 from vectorface.documents import Prepared
+from vectorface.errors import BackendError
 from vectorface.records import Vector
 
 #: ``create``: only ids that are new. ``replace``: whole documents, new or not. ``metadata``: the metadata
@@ -59,6 +60,21 @@ class Stamp:
         """Read what ``str(stamp)`` wrote."""
         content, _, metadata = text.partition(":")
         return cls(content, metadata)
+
+
+def same_content(stamp: str | None, other: str | None) -> bool:
+    """Tell whether two stamps are of one text, with one vector."""
+    if stamp is None or other is None:
+        return False
+    return Stamp.parse(stamp).content == Stamp.parse(other).content
+
+
+def changed_meanwhile(id_: str) -> BackendError:
+    """Return the error of a document that is another now than the one whose metadata was to be written."""
+    return BackendError(
+        f"{id_!r} was replaced or deleted by another writer while its metadata was being updated; upsert it "
+        "again."
+    )
 
 
 class Writer(Protocol):

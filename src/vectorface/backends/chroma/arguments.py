@@ -122,8 +122,8 @@ def of_url(url: str) -> dict[str, Any]:
     try:
         parts = urlsplit(url)
         port = parts.port
-    except ValueError as error:
-        raise ConfigurationError(f"{shown_url(url)} is malformed ({error}); {_URL_HELP}") from error
+    except ValueError:  # whose text repeats a part of the URL
+        raise ConfigurationError(f"{shown_url(url)} is malformed; {_URL_HELP}") from None
     options = parse_qsl(parts.query, keep_blank_values=True)
     unknown = sorted({name for name, _ in options} - {"collection"})
     if unknown or parts.fragment:

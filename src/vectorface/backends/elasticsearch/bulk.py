@@ -19,6 +19,7 @@ Revision: TypeAlias = tuple[int, int]
 
 _CONFLICT: Final = 409
 _NOT_FOUND: Final = 404
+_NO_STATUS: Final = 0
 #: What of the answer is wanted: nothing of the items that went through.
 _ANSWER: Final = "errors,items.*.status,items.*.error"
 
@@ -54,7 +55,12 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """What an item was answered that did not go through."""
+    """What an item was answered that did not go through.
+
+    Attributes:
+        status: Its HTTP status; 0 where there was no answer to this item.
+        error: What it stands for.
+    """
 
     status: int
     error: VectorfaceError
@@ -106,11 +112,12 @@ class Bulk:
         """Send all items, of which no two have one id; return those that were refused, by id.
 
         Raises:
-            VectorfaceError: The request as a whole was refused, or not answered.
+            VectorfaceError: The request as a whole was refused, or not answered. Where it was one of several
+                and something had gone through by then, that is the answer of each item of it instead.
         """
         if self._pace is None:
             return self._sent(items)
-        return self._pace.through(items, self._sent, _is_for_later)
+        return self._pace.through(items, self._sent, _is_for_later, _unanswered)
 
     def _sent(self, items: Sequence[Item]) -> dict[str, Refused]:
         doing = f"writing to index {self._index!r}"
@@ -133,6 +140,10 @@ class Bulk:
                 error = answered(said["status"], said["error"], f"{doing}, id {item.id!r}")
                 refused[item.id] = Refused(said["status"], error)
         return refused
+
+
+def _unanswered(error: VectorfaceError) -> Refused:
+    return Refused(_NO_STATUS, error)
 
 
 def _is_for_later(refused: Refused) -> bool:

@@ -17,6 +17,7 @@ from vectorface.metadata import from_json, to_json
 from vectorface.primitives import Entry, Fields, Stored
 from vectorface.records import Vector, Vectors
 
+_INT64: Final = 1 << 63
 #: What is no metadata where metadata lies beside it; the pipeline of ELSER notes its model there.
 _BESIDE: Final = (VECTOR, TOKENS, "model_id")
 
@@ -39,9 +40,18 @@ def source_of(entry: Entry, layout: Layout) -> dict[str, Any]:
         OURS: {"terms": terms_of(entry.metadata), "stamp": entry.stamp},
     }
     if layout.plain:
-        plain = layout.plain
-        source[PLAIN] = {name: simple(value) for name, value in entry.metadata.items() if name in plain}
+        values = {name: _at(entry.metadata, name) for name in sorted(layout.plain)}
+        source[PLAIN] = {name: simple(value) for name, value in values.items() if _is_plain(value)}
     return source
+
+
+def _is_plain(value: Any) -> bool:
+    """Tell whether a mapped field can hold a value, or leave it out by itself: objects it would refuse."""
+    if isinstance(value, list):
+        return all(_is_plain(item) and not isinstance(item, list) for item in value)
+    if isinstance(value, int):
+        return -_INT64 <= value < _INT64
+    return value is not None and not isinstance(value, Mapping)
 
 
 def _foreign_source(entry: Entry, layout: Layout) -> dict[str, Any]:
@@ -150,7 +160,7 @@ def stored_of(hit: Mapping[str, Any], layout: Layout, *, score: float = 0.0) -> 
     return Stored(
         id=hit["_id"],
         text=_text(_at(source, layout.text)),
-        metadata=from_json(_metadata(source, layout)),
+        metadata=_decoded(_metadata(source, layout), layout),
         vector=vector_of(source),
         stamp=(source.get(OURS) or {}).get("stamp") if layout.ours else None,
         version=(hit["_seq_no"], hit["_primary_term"]) if "_seq_no" in hit else None,
@@ -187,6 +197,19 @@ def _without(source: Mapping[str, Any], path: str) -> dict[str, Any]:
     others = {key: value for key, value in source.items() if key != name}
     left = _without(inner, rest)
     return {**others, name: left} if left else others
+
+
+def _decoded(metadata: Any, layout: Layout) -> dict[str, Any]:
+    """Return metadata with the types it had; what others wrote may only look as if it were encoded."""
+    if not isinstance(metadata, Mapping):
+        metadata = {METADATA: metadata}
+    try:
+        decoded: dict[str, Any] = from_json(metadata)
+    except (TypeError, ValueError):
+        if layout.ours:
+            raise
+        return dict(metadata)
+    return decoded
 
 
 def _metadata(source: Mapping[str, Any], layout: Layout) -> dict[str, Any]:

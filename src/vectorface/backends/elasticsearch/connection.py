@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from threading import TIMEOUT_MAX
 from typing import Any, Final
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
@@ -124,14 +125,30 @@ def check(settings: ElasticsearchSettings, *, given: Sequence[str]) -> None:
         least = 1 if name == "shards" else 0
         if value is not None and (type(value) is not int or value < least):
             raise ConfigurationError(f"{name}={value!r} must be a whole number of at least {least}.")
-    if type(settings.timeout) not in {int, float} or not settings.timeout > 0:
-        raise ConfigurationError(f"timeout={settings.timeout!r} must be a number of seconds above 0.")
+    _check_timeout(settings.timeout)
     for flag in ("verify_certs", "refresh"):
         if not isinstance(getattr(settings, flag), bool):
             raise ConfigurationError(f"{flag}={getattr(settings, flag)!r:.80} must be True or False.")
-    fields: Any = settings.fields
+    _check_fields(settings.fields)
+
+
+def _check_timeout(timeout: object) -> None:
+    # An infinite or immense one is no time that a socket could wait, which would show at the first request.
+    if type(timeout) not in {int, float} or not 0 < timeout <= TIMEOUT_MAX:  # type: ignore[operator]
+        raise ConfigurationError(
+            f"timeout={timeout!r:.80} must be a number of seconds above 0 and at most {TIMEOUT_MAX:.0f}."
+        )
+
+
+def _check_fields(fields: object) -> None:
     if not isinstance(fields, Mapping) or not all(isinstance(name, str) for name in fields):
         raise ConfigurationError("fields must be a dict of names and types, as in {'chapter': 'integer'}.")
+    for name, kind in fields.items():
+        if not isinstance(kind, str | Mapping):
+            raise ConfigurationError(
+                f"fields: {name!r:.80} has the type {kind!r:.80}; name one, as in {{'chapter': 'integer'}}, "
+                "or pass the whole mapping, as in {'chapter': {'type': 'integer', 'coerce': False}}."
+            )
 
 
 def _check_where(settings: ElasticsearchSettings, given: Sequence[str]) -> None:
@@ -161,12 +178,13 @@ def _check_where(settings: ElasticsearchSettings, given: Sequence[str]) -> None:
 
 def _check_url(url: object) -> None:
     if not isinstance(url, str):
-        raise ConfigurationError(f"url={url!r:.80} must be text, as in 'http://localhost:9200'.")
-    parts = urlsplit(url)
+        raise ConfigurationError(f"url={shown_url(url):.80} must be text, as in 'http://localhost:9200'.")
+    parts = _split(url, _ADDRESS_HELP)
     if "@" in parts.netloc:
         raise ConfigurationError("url= holds credentials, which belong in basic_auth= or api_key=.")
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ConfigurationError(f"url={url!r:.80} must read 'http://HOST:PORT' or 'https://HOST:PORT'.")
+    # A query or fragment would be left out of each request without a word.
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+        raise ConfigurationError(f"url={shown_url(url):.80}: {_ADDRESS_HELP}")
 
 
 def _check_who(settings: ElasticsearchSettings) -> None:
@@ -192,19 +210,25 @@ def _is_pair(value: object) -> bool:
 def with_port(url: str) -> str:
     """Return a URL with the port that Elasticsearch listens on where it names none.
 
+    Raises:
+        ConfigurationError: It is malformed.
+
     Example:
         >>> with_port("http://localhost"), with_port("https://example.org")
         ('http://localhost:9200', 'https://example.org:443')
     """
-    parts = urlsplit(url)
+    parts = _split(url, _ADDRESS_HELP)
     if parts.port is not None or not parts.hostname:
         return url
     port = 443 if parts.scheme == "https" else 9200
-    return parts._replace(netloc=f"{parts.netloc}:{port}").geturl()
+    return parts._replace(netloc=f"{parts.netloc.removesuffix(':')}:{port}").geturl()
 
 
 # -- URLs -------------------------------------------------------------------------------------------------
 
+_ADDRESS_HELP: Final = (
+    "write 'http://HOST:PORT' or 'https://HOST:PORT', with credentials in basic_auth= or api_key=."
+)
 _URL_HELP: Final = (
     "write 'elasticsearch://HOST:PORT/INDEX', or 'elasticsearch+elser://…', 'elasticsearch+bm25://…', "
     "'elasticsearch+hybrid://…'; with '?tls=true' for HTTPS."
@@ -221,11 +245,7 @@ def of_url(url: str) -> tuple[str, dict[str, Any]]:
         >>> of_url("elasticsearch+elser://search.example:9200/stories?tls=true")
         ('elser', {'url': 'https://search.example:9200', 'index': 'stories'})
     """
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError as error:
-        raise ConfigurationError(f"{shown_url(url)} is malformed ({error}); {_URL_HELP}") from error
+    parts = _split(url, _URL_HELP)
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
     tls = options.pop("tls", "false")
     index = unquote(parts.path.strip("/"))
@@ -242,11 +262,28 @@ def of_url(url: str) -> tuple[str, dict[str, Any]]:
                 f"{shown_url(url)} {fault}; {_URL_HELP} Other options go beside the URL, as in connect(url, "
                 "api_key=...)."
             )
-    address = _address(parts, "https" if tls == "true" else "http", port)
+    address = _address(parts, "https" if tls == "true" else "http")
     strategy = parts.scheme.partition("+")[2] or "dense"
     return strategy, {"url": address, **({"index": index} if index else {})}
 
 
-def _address(parts: SplitResult, scheme: str, port: int | None) -> str:
+def _split(url: str, usage: str) -> SplitResult:
+    """Return the parts of a URL whose host and port can be read.
+
+    Raises:
+        ConfigurationError: They cannot.
+    """
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # looked at only when asked for
+    except ValueError:  # whose text may repeat a password: 'http://user:pass/word@host' has the port 'pass'
+        raise ConfigurationError(
+            f"{shown_url(url)} is malformed: a port is a number up to 65535, and the address of an IPv6 host "
+            f"stands in brackets; {usage}"
+        ) from None
+    return parts
+
+
+def _address(parts: SplitResult, scheme: str) -> str:
     host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
-    return with_port(f"{scheme}://{host}" + ("" if port is None else f":{port}"))
+    return with_port(f"{scheme}://{host}" + ("" if parts.port is None else f":{parts.port}"))

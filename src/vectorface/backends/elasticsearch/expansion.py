@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from vectorface.backends.elasticsearch.inference import inferred, model_behind, weights_of
 from vectorface.backends.elasticsearch.layout import TEXT, TOKENS
 from vectorface.backends.elasticsearch.pace import Pace
-from vectorface.backends.elasticsearch.processors import MAX_TOKENS, MODEL_ID, elser_processors
+from vectorface.backends.elasticsearch.processors import MAX_TOKENS, MODEL_ID, elser_processors, hiding
 from vectorface.backends.elasticsearch.searches import Asked, Searcher
 from vectorface.backends.elasticsearch.server import path_of
 from vectorface.backends.elasticsearch.sparse import Pruning, TokenStrategy, sparse_clause, tokens_of
@@ -164,7 +164,7 @@ class Elser(TokenStrategy, Expanded):
             body = {"description": f"ELSER tokens by {self.model_id!r}, for vectorface", "processors": ours}
             server.request("PUT", path, body=body, doing=f"making {named}")
             return
-        if not all(processor in found.get("processors", ()) for processor in ours):
+        if not _expands(found, ours):
             raise ConfigurationError(
                 f"There is another ingest pipeline {self.pipeline!r}, which does not expand {TEXT!r} into "
                 f"{TOKENS!r} by {self.model_id!r} as this store does; choose another name with pipeline=, or "
@@ -246,9 +246,9 @@ class SemanticText(Expanded):
 
     def lacks(self, layout: Layout) -> str | None:
         """Look for the field."""
-        return (
-            None if layout.types.get(SEMANTIC) == "semantic_text" else f"no field {SEMANTIC!r} of that type"
-        )
+        if layout.types.get(SEMANTIC) == "semantic_text":
+            return None
+        return f"no field {SEMANTIC!r} of type semantic_text"
 
     def body(self, query: Query, asked: Asked, searcher: Searcher) -> dict[str, Any]:
         """Return a ``semantic`` query."""
@@ -281,6 +281,15 @@ class ElserEncoder(ServerEncoder):
                 stacklevel=2,
             )
         return [None] * len(texts)
+
+
+def _expands(definition: Mapping[str, Any], ours: Sequence[Mapping[str, Any]]) -> bool:
+    """Tell whether a pipeline does what ours does: no failure hidden, and the tokens left as they are."""
+    there = definition.get("processors", [])
+    if not all(processor in there for processor in ours) or list(hiding(definition)):
+        return False
+    after = there[there.index(ours[-1]) + 1 :]
+    return not any(TOKENS in str(processor) for processor in after)
 
 
 def _slug(model_id: str) -> str:

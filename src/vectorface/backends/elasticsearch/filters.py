@@ -122,8 +122,9 @@ def _range(filter_: Range, field: str) -> Clause:
 
 # -- text -------------------------------------------------------------------------------------------------
 
-#: Longest needle that is looked for by the server; of a longer one its beginning.
-_LONGEST_NEEDLE: Final = 1_000
+#: Longest needle that is looked for by the server; of a longer one its beginning. One that repeats itself
+#: makes an automaton that grows with the square of its length, and Lucene gives up after some 300 characters.
+_LONGEST_NEEDLE: Final = 250
 #: Longest text, in characters, of which a keyword is kept: 32,766 bytes are 8,191 of the widest characters.
 LONGEST_KEYWORD: Final = 8_191
 

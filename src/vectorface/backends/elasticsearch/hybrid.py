@@ -97,48 +97,22 @@ class Hybrid(Strategy):
     def search(self, searcher: Searcher, queries: Sequence[Query], asked: Asked) -> list[list[Stored]]:
         """Return for each query the fused ranking of all parts."""
         deeper = replace(asked, limit=max(asked.limit, self.window_size))
-        own = [
-            part.readied(searcher.server, [_of_part(query, part) for query in queries]) for part in self.parts
-        ]
+        able = [i for i, part in enumerate(self.parts) if all(_is_for(query, part) for query in queries)]
+        parts, weights = [self.parts[i] for i in able], [self.weights[i] for i in able]
+        own = [part.readied(searcher.server, [_of_part(query, part) for query in queries]) for part in parts]
+        pairs = list(zip(parts, own, strict=True))
         if deeper.limit > WINDOW:
-            pairs = zip(self.parts, own, strict=True)
             found = [part.search(searcher, of_part, deeper) for part, of_part in pairs]
         else:
-            found = self._at_once(searcher, own, deeper)
+            found = _at_once(searcher, pairs, deeper)
         rankings = zip(*found, strict=True)  # by part, then query: turned around
-        return [self._fused(of_query)[: asked.limit] for of_query in rankings]
+        return [_fused(of_query, weights, self.rank_constant)[: asked.limit] for of_query in rankings]
 
     def with_vectors(self, server: Server, queries: Sequence[Query]) -> Sequence[Query]:
         """Return the queries with the vectors of the part whose texts the server expands."""
         for part in self.parts:
             queries = part.with_vectors(server, queries)
         return queries
-
-    def _at_once(
-        self, searcher: Searcher, queries: Sequence[Sequence[Query]], asked: Asked
-    ) -> list[list[list[Stored]]]:
-        """Ask all parts in one request."""
-        for part in self.parts:
-            asked = part.widened(asked)
-        pairs = list(zip(self.parts, queries, strict=True))
-        bodies = [part.body(query, asked, searcher) for part, own in pairs for query in own]
-        pages = iter(searcher.pages(bodies, asked))
-        found = []
-        for part, own in pairs:
-            ranked = [part.ranked(query, next(pages), searcher) for query in own]
-            found.append(part.completed(ranked, searcher, own, asked))
-        return found
-
-    def _fused(self, rankings: Sequence[Sequence[Stored]]) -> list[Stored]:
-        scores: dict[str, float] = {}
-        documents: dict[str, Stored] = {}
-        for weight, ranking in zip(self.weights, rankings, strict=True):
-            for rank, stored in enumerate(ranking, start=1):
-                scores[stored.id] = scores.get(stored.id, 0.0) + weight / (self.rank_constant + rank)
-                known = documents.get(stored.id)
-                documents[stored.id] = stored if known is None or known.tokens is None else known
-        best = sorted(scores, key=lambda id_: (-scores[id_], id_))
-        return [replace(documents[id_], score=scores[id_]) for id_ in best]
 
     # -- what its parts need ------------------------------------------------------------------------------
 
@@ -175,6 +149,40 @@ class Hybrid(Strategy):
     def write_timeout(self) -> float | None:
         """The longest of its parts."""
         return max((part.write_timeout for part in self.parts if part.write_timeout), default=None)
+
+
+def _at_once(
+    searcher: Searcher, pairs: Sequence[tuple[Strategy, Sequence[Query]]], asked: Asked
+) -> list[list[list[Stored]]]:
+    """Ask all parts in one request."""
+    for part, _ in pairs:
+        asked = part.widened(asked)
+    bodies = [part.body(query, asked, searcher) for part, own in pairs for query in own]
+    pages = iter(searcher.pages(bodies, asked))
+    found = []
+    for part, own in pairs:
+        ranked = [part.ranked(query, next(pages), searcher) for query in own]
+        found.append(part.completed(ranked, searcher, own, asked))
+    return found
+
+
+def _fused(
+    rankings: Sequence[Sequence[Stored]], weights: Sequence[float], rank_constant: int
+) -> list[Stored]:
+    scores: dict[str, float] = {}
+    documents: dict[str, Stored] = {}
+    for weight, ranking in zip(weights, rankings, strict=True):
+        for rank, stored in enumerate(ranking, start=1):
+            scores[stored.id] = scores.get(stored.id, 0.0) + weight / (rank_constant + rank)
+            known = documents.get(stored.id)
+            documents[stored.id] = stored if known is None or known.tokens is None else known
+    best = sorted(scores, key=lambda id_: (-scores[id_], id_))
+    return [replace(documents[id_], score=scores[id_]) for id_ in best]
+
+
+def _is_for(query: Query, part: Strategy) -> bool:
+    """Tell whether a part can search by a query: a vector alone says nothing to one that goes by words."""
+    return query.text is not None or _of_part(query, part).vector is not None
 
 
 def _of_part(query: Query, part: Strategy) -> Query:

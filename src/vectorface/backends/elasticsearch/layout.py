@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from vectorface.backends.elasticsearch.filters import LONGEST_KEYWORD
 from vectorface.backends.elasticsearch.server import Version
-from vectorface.errors import ConfigurationError
+from vectorface.errors import ConfigurationError, InvalidIndexNameError
 from vectorface.indexes import IndexSpec
 from vectorface.records import IndexInfo, Metric
 
@@ -22,6 +23,7 @@ OURS: Final = "vectorface"
 _EXACT: Final = "exact"
 #: The object that holds the plain fields somebody asked for with ``fields=``.
 PLAIN: Final = "fields"
+_COPIES: Final = f"{PLAIN}."
 
 SIMILARITIES: Final[Mapping[Metric, str]] = {
     "cosine": "cosine",
@@ -35,6 +37,10 @@ _METRICS: Final[Mapping[str, Metric]] = {
 
 #: Kinds of index that keep vectors with full precision.
 _EXACT_TYPES: Final = frozenset({"flat", "hnsw"})
+
+_NO_NAME: Final = re.compile(r"^[_+\-]|[*,?<>\s/\\\"|#:]")
+#: The fields of an index that langchain-elasticsearch made; metadata is mapped with the first that has some.
+_LANGCHAIN: Final = frozenset({TEXT, VECTOR, TOKENS, METADATA})
 
 #: Field types whose values Elasticsearch can leave out where they do not fit.
 _LENIENT: Final = frozenset(
@@ -69,6 +75,8 @@ class Layout:
         flat: Whether metadata lies beside the text, instead of in an object of its own.
         types: The types of its fields.
         pipeline: The ingest pipeline that its documents pass, unless a write names another.
+        shared: Why deleting the index would delete more than the name stands for; ``None`` if it would not.
+        uuid: What tells the index from another one that had its name before.
     """
 
     index: str
@@ -81,6 +89,8 @@ class Layout:
     flat: bool = False
     types: Mapping[str, str] = field(default_factory=dict)
     pipeline: str | None = None
+    uuid: str = ""
+    shared: str | None = None
 
     @property
     def terms(self) -> str | None:
@@ -96,6 +106,19 @@ class Layout:
     def exact(self) -> str | None:
         """The text as one keyword."""
         return f"{TEXT}.{_EXACT}" if self.ours else None
+
+
+def check_name(name: str) -> None:
+    """Refuse what Elasticsearch would read as several indexes, or as something else.
+
+    Raises:
+        InvalidIndexNameError: It is a pattern, a list, a date calculation, or the name of an API.
+    """
+    if not name or _NO_NAME.search(name) or name in {".", ".."}:
+        raise InvalidIndexNameError(
+            f"{name!r:.80} does not name one index: no stars, commas, blanks, slashes or brackets, and no "
+            "'_', '-' or '+' at the start."
+        )
 
 
 def concrete(name: str, generation: int = 1) -> str:
@@ -128,7 +151,7 @@ def read(name: str, index: str, described: Mapping[str, Any], *, text_field: str
     ours = fingerprint is not None
     text = TEXT if ours else text_field
     types = dict(_types(properties))
-    if properties and text not in types:
+    if set(properties) - _LANGCHAIN and text not in types:
         raise ConfigurationError(
             f"The index {name!r} has no field {text!r} (it has {', '.join(sorted(properties)[:10])}); say "
             "which one holds the content with text_field=."
@@ -145,13 +168,26 @@ def read(name: str, index: str, described: Mapping[str, Any], *, text_field: str
             count=0,
             fingerprint=fingerprint,
         ),
-        plain=frozenset(properties.get(PLAIN, {}).get("properties", {})) if ours else frozenset(),
+        plain=frozenset(path[len(_COPIES) :] for path in types if ours and path.startswith(_COPIES)),
         is_quantized=vector.get("index_options", {}).get("type", "flat") not in _EXACT_TYPES,
         text=text,
-        flat=not ours and "properties" not in properties.get(METADATA, {}) and bool(properties),
+        flat=not ours and METADATA not in properties and (text != TEXT or bool(set(properties) - _LANGCHAIN)),
+        uuid=described.get("settings", {}).get("index", {}).get("uuid", ""),
         types=types,
+        shared=_shared(name, index, described.get("aliases", {}), ours=ours),
         pipeline=_pipeline_of(described.get("settings", {}).get("index", {})),
     )
+
+
+def _shared(name: str, index: str, aliases: Mapping[str, Any], *, ours: bool) -> str | None:
+    if name == index:
+        return None
+    if aliases.get(name, {}).keys() & {"filter", "index_routing", "search_routing"}:
+        return f"it shows a part of the index {index!r} alone."
+    others = sorted(aliases.keys() - {name})
+    if others:
+        return f"the index {index!r} behind it has other aliases, too ({', '.join(others)})."
+    return None if ours else f"it is an alias of the index {index!r}, which something else made."
 
 
 def _types(properties: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from vectorface.backends.elasticsearch.layout import TEXT, TOKENS
@@ -18,6 +19,10 @@ MAX_TOKENS: Final = 512
 _ASIDE: Final = "vectorface_elser"
 #: From this version on an inference processor says which field goes in and which comes out.
 _INPUT_OUTPUT: Final[Version] = (8, 11, 0)
+
+
+#: Processors that a document cannot do without, if it is to be found.
+_NEEDED: Final = ("inference", "pipeline")
 
 
 def elser_processors(
@@ -56,3 +61,24 @@ def elser_processors(
         {"rename": tokens},
         {"remove": {"field": _ASIDE, "ignore_missing": True}},
     ]
+
+
+def hiding(definition: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what in a pipeline makes failures look like success; a handler that ends in ``fail`` does not."""
+    if _swallows(definition.get("on_failure")):
+        yield "the pipeline has an on_failure that does not fail in the end"
+    for kind, options in processors_of(definition):
+        if kind in _NEEDED and options.get("ignore_failure") is True:
+            yield f"its {kind} processor has ignore_failure"
+        if kind in _NEEDED and _swallows(options.get("on_failure")):
+            yield f"its {kind} processor has an on_failure that does not fail in the end"
+
+
+def _swallows(handlers: Sequence[Mapping[str, Any]] | None) -> bool:
+    return handlers is not None and len(handlers) > 0 and "fail" not in handlers[-1]
+
+
+def processors_of(definition: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield kind and options of each processor of a pipeline."""
+    for processor in definition.get("processors", ()):
+        yield from processor.items()

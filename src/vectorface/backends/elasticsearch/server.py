@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import weakref
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 from urllib.parse import quote
 
 import orjson
+from elasticsearch import ApiError
 
 from vectorface import bridge
 from vectorface.backends.elasticsearch.translation import as_ours
-from vectorface.errors import BackendError, TransientError, VectorfaceError
+from vectorface.errors import BackendError, NotConnectedError, TransientError, VectorfaceError
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
@@ -55,6 +58,9 @@ class Server:
         self._loops = LoopClients(make_async, is_ours=is_ours) if make_async else None
         self._version: Version | None = None
         self._patients: dict[float, Any] = {}
+        self._is_closed = False
+        self._in_flight = 0
+        self._lock = threading.Lock()
 
     @property
     def is_asynchronous(self) -> bool:
@@ -88,6 +94,7 @@ class Server:
             timeout: Seconds to wait for the answer.
 
         Raises:
+            NotConnectedError: The clients were closed before an answer came.
             VectorfaceError: See :mod:`vectorface.backends.elasticsearch.translation`.
         """
         lines = isinstance(body, list) and bool(body) and isinstance(body[0], bytes)
@@ -97,14 +104,41 @@ class Server:
             "headers": _LINES if lines else _JSON if sent else {"accept": "application/json"},
             "body": sent,
         }
+        self._raise_if_closed(doing)  # an asynchronous client made now would be closed by nobody
         try:
             if self._loops is not None and bridge.on_loop():
                 return bridge.wait_for(self._sent(method, path, options, timeout or self.timeout))
-            return self._patient(timeout or self.timeout).perform_request(method, path, **options).body
+            with self._held():
+                return self._patient(timeout or self.timeout).perform_request(method, path, **options).body
         except VectorfaceError:
             raise
         except Exception as error:
+            if not isinstance(error, ApiError):
+                self._raise_if_closed(doing)
             raise as_ours(error, doing) from error
+
+    def _raise_if_closed(self, doing: str) -> None:
+        if self._is_closed:
+            raise NotConnectedError(
+                f"ElasticsearchDB was closed while {doing}, before an answer came: call connect() to go on."
+            )
+
+    @contextmanager
+    def _held(self) -> Iterator[None]:
+        """Keep the synchronous client open: threads that wait for one of its connections would hang."""
+        with self._lock:
+            self._in_flight += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._in_flight -= 1
+            self._close_if_idle()
+
+    def _close_if_idle(self) -> None:
+        with self._lock:
+            if self._is_closed and not self._in_flight:
+                self.client.close()
 
     def _patient(self, seconds: float) -> Any:
         """Return the client with a time-out; making one takes longer than using it."""
@@ -115,7 +149,13 @@ class Server:
     async def _sent(self, method: str, path: str, options: Mapping[str, Any], seconds: float) -> Any:
         assert self._loops is not None  # noqa: S101 - request() has looked
         client = await self._loops.client()
-        answer = await _patient(client, seconds).perform_request(method, path, **options)
+        try:
+            answer = await _patient(client, seconds).perform_request(method, path, **options)
+        except asyncio.CancelledError:
+            if not self._is_closed or _is_cancelled():
+                raise
+            # aiohttp cancels what waits for a connection that is being closed; nobody asked for that
+            raise ConnectionAbortedError("the client was closed") from None
         return answer.body
 
     @property
@@ -136,11 +176,17 @@ class Server:
         return int(first), int(second), int(third)
 
     def close(self) -> None:
-        """Close the clients that are ours."""
+        """Close the clients that are ours; the synchronous one once what threads have sent is answered."""
+        self._is_closed = self._is_ours
         if self._loops is not None:
             self._loops.close()
-        if self._is_ours:
-            self.client.close()
+        self._close_if_idle()
+
+
+def _is_cancelled() -> bool:
+    """Tell whether somebody cancelled the running task."""
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0
 
 
 def _patient(client: Any, timeout: float) -> Any:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Self
 
+from vectorface import bridge
 from vectorface.backends.elasticsearch import layout as layouts
 from vectorface.backends.elasticsearch.bulk import Action, Bulk, Item, Refused
 from vectorface.backends.elasticsearch.codec import shown, source_of, stored_of
@@ -27,9 +30,9 @@ from vectorface.backends.elasticsearch.strategies import Dense, Strategy
 from vectorface.backends.elasticsearch.translation import answered
 from vectorface.encoding import EmbeddingsLike
 from vectorface.errors import (
-    BackendError,
     ConfigurationError,
     DuplicateDocumentError,
+    IndexExistsError,
     IndexMismatchError,
     IndexNotFoundError,
     InvalidDocumentError,
@@ -40,7 +43,7 @@ from vectorface.errors import (
 )
 from vectorface.filters import ALL, Filter
 from vectorface.indexes import ConnectionSettings, IndexSpec, beside, checked_headers
-from vectorface.ingest.writer import Limits, Mode
+from vectorface.ingest.writer import Limits, Mode, changed_meanwhile, same_content
 from vectorface.interface import VectorDBInterface
 from vectorface.primitives import Entry, Fields, Query, Removal, Selection, Stored
 from vectorface.records import IndexInfo, Metric
@@ -52,6 +55,12 @@ if TYPE_CHECKING:
 _LIMITS: Final = Limits(
     max_documents=5_000, max_bytes=50_000_000, bytes_per_number=12, batch_documents=500, writers=3
 )
+
+
+#: Seconds between looks at an index that is being made.
+_WAITS: Final = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
+#: Seconds for which an index is taken to be as it was when it was looked at.
+_FRESH: Final = 2.0
 
 
 class ElasticsearchDB(VectorDBInterface):
@@ -77,6 +86,7 @@ class ElasticsearchDB(VectorDBInterface):
         self._server: Server | None = None
         self._asked = ElasticsearchSettings(index="")
         self._known: Layout | None = None
+        self._looked = 0.0
         self._pace = self.strategy.pace()
 
     # -- open and close -----------------------------------------------------------------------------------
@@ -201,6 +211,15 @@ class ElasticsearchDB(VectorDBInterface):
         self._asked = settings
         self.strategy.opened(self._server)
 
+    def _enter(self, settings: ConnectionSettings) -> None:
+        assert isinstance(settings, ElasticsearchSettings)  # noqa: S101 - connect() makes nothing else
+        before, self._asked = self._asked, settings
+        try:
+            super()._enter(settings)
+        except BaseException:
+            self._asked = before
+            raise
+
     def _close(self) -> None:
         if self._server is not None:
             self._server.close()
@@ -237,17 +256,30 @@ class ElasticsearchDB(VectorDBInterface):
         except IndexNotFoundError:
             return None
         if self._known is None or name == self._known.info.name:
-            self._known = layout
-        count = self._linked.request("GET", path_of(name, "_count"), doing=f"counting in index {name!r}")
+            self._known, self._looked = layout, monotonic()
         return IndexInfo(
             name=name,
             metric=layout.info.metric,
             dimension=layout.info.dimension,
-            count=count["count"],
+            count=self._counted(name),
             fingerprint=layout.info.fingerprint,
         )
 
+    def _counted(self, name: str) -> int:
+        """Count all documents; an index that somebody makes in this very moment is not ready at once."""
+        for seconds in _WAITS:
+            with suppress(TransientError):
+                return self._asked_count(name)
+            bridge.pause(seconds)
+        return self._asked_count(name)
+
+    def _asked_count(self, name: str) -> int:
+        answer = self._linked.request("GET", path_of(name, "_count"), doing=f"counting in index {name!r}")
+        count: int = answer["count"]
+        return count
+
     def _laid_out(self, name: str) -> Layout:
+        layouts.check_name(name)
         found = self._linked.request("GET", path_of(name), doing=f"looking up index {name!r}")
         if len(found) > 1:
             raise ConfigurationError(
@@ -258,12 +290,18 @@ class ElasticsearchDB(VectorDBInterface):
 
     @property
     def _layout(self) -> Layout:
-        """Where the current index keeps what; looked up and checked once."""
-        if self._known is None or self._known.info.name != self.index:
+        """Where the current index keeps what; looked up and checked when it was not for a moment.
+
+        An alias may lead elsewhere by now, to an index with another layout.
+        """
+        known = self._known
+        if known is None or known.info.name != self.index or monotonic() - self._looked > _FRESH:
             layout = self._laid_out(self.index)
-            self.encoder.fingerprint(self.metric).check(layout.info)
-            self._known = layout
-        return self._known
+            if layout != known:
+                self.encoder.fingerprint(self.metric).check(layout.info)
+                self._check_suits(layout.info)
+            self._known, self._looked, known = layout, monotonic(), layout
+        return known
 
     def _check_suits(self, info: IndexInfo) -> None:
         if info.fingerprint is not None:
@@ -293,10 +331,26 @@ class ElasticsearchDB(VectorDBInterface):
             "mappings": layouts.mapping(spec, self.strategy.properties(spec), asked.fields),
         }
         doing = f"creating index {spec.name!r}"
-        server.request("PUT", path_of(layouts.concrete(spec.name)), body=body, doing=doing)
+        try:
+            server.request("PUT", path_of(layouts.concrete(spec.name)), body=body, doing=doing)
+        except IndexExistsError:
+            if (free := self._generation(spec.name)) is None:
+                raise
+            server.request("PUT", path_of(layouts.concrete(spec.name, free)), body=body, doing=doing)
+
+    def _generation(self, name: str) -> int | None:
+        """Return the next number of an index behind ``name``, if only older ones of them stayed behind."""
+        found = self._linked.request(
+            "GET", "/_alias", params={"expand_wildcards": "all"}, doing="listing indexes"
+        )
+        if name in found or any(name in about.get("aliases", {}) for about in found.values()):
+            return None
+        return 1 + max((int(index[-6:]) for index in found if _is_behind(index, name)), default=0)
 
     def _drop(self, name: str) -> None:
         layout = self._laid_out(name)
+        if layout.shared is not None:
+            raise ConfigurationError(f"{name!r} was not deleted: {layout.shared} Delete it by its own name.")
         self._linked.request("DELETE", path_of(layout.index), doing=f"deleting index {name!r}")
         self._known = None
 
@@ -415,12 +469,9 @@ class ElasticsearchDB(VectorDBInterface):
         )
         stored = {found["_id"]: found for found in answer["docs"] if found.get("found")}
         refused: dict[str, Exception] = {
-            entry.id: BackendError(
-                f"{entry.id!r} was deleted from index {self.index!r} while it was being updated; upsert it "
-                "again."
-            )
+            entry.id: changed_meanwhile(entry.id)
             for entry in entries
-            if entry.id not in stored
+            if entry.id not in stored or not _is_same(entry, stored[entry.id], layout)
         }
         items = [
             Item(
@@ -430,7 +481,7 @@ class ElasticsearchDB(VectorDBInterface):
                 revision=(stored[entry.id]["_seq_no"], stored[entry.id]["_primary_term"]),
             )
             for entry in entries
-            if entry.id in stored
+            if entry.id not in refused
         ]
         return {**refused, **self._sent(items, pipeline="_none")}
 
@@ -484,6 +535,12 @@ class ElasticsearchDB(VectorDBInterface):
             if not one.is_conflict and not one.is_missing:
                 raise one.error
         return Removal(deleted=len(items) - len(refused), conflicts=tuple(refused))
+
+
+def _is_same(entry: Entry, found: Mapping[str, Any], layout: Layout) -> bool:
+    """Tell whether a document still has the text and vector that its metadata is to be written beside."""
+    stored = stored_of(found, layout)
+    return stored.text == entry.text and same_content(stored.stamp, entry.stamp)
 
 
 def _with_ports(settings: ElasticsearchSettings) -> ElasticsearchSettings:

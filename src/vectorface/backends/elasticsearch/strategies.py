@@ -42,6 +42,9 @@ class Strategy(ABC):
 
     name: ClassVar[str]
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self.name}>"
+
     @property
     @abstractmethod
     def encoder(self) -> Encoder:
@@ -247,7 +250,9 @@ class Dense(Strategy):
         if metric == "cosine":
             return min(1.0, max(-1.0, 2 * raw - 1))
         if metric == "dot":
-            return raw - 1 if raw >= 1 else 1 - 1 / raw
+            if raw >= 1:
+                return raw - 1
+            return 1 - 1 / raw if raw > 0 else -math.inf  # 0 is what 32 bits leave of a product below -1e38
         return raw
 
 

@@ -173,6 +173,12 @@ _ADVICE: Final[Mapping[type[VectorfaceError], str]] = {
     ),
 }
 
+#: An answer of this status has no words of its own: Elasticsearch's is empty, a proxy's is a page.
+_TOO_LARGE: Final = (
+    "The request is larger than the server (http.max_content_length) or a proxy before it takes: write "
+    "smaller documents or batches (batch_size=), ask fewer queries in one query_batch()."
+)
+
 #: Elasticsearch says "current license is non-compliant for [ml]" where the Basic licence does not do.
 _LICENCE: Final = (
     "Machine learning needs a Platinum licence or a trial (POST /_license/start_trial?acknowledge=true); "
@@ -236,17 +242,27 @@ def answered(status: int, body: Any, doing: str, *, retry_after: float | None = 
         retry_after: Seconds the server asked to wait.
     """
     kind, reason = _described(body)
-    said = f"While {doing}: {reason or kind or f'HTTP {status}'}".rstrip(".") + f" (HTTP {status})."
+    said = f"While {doing}: {reason or kind or _phrase(status)}".rstrip(".") + f" (HTTP {status})."
     if status in {401, 403}:
         refused = AuthenticationError if status == 401 else PermissionDeniedError  # noqa: PLR2004 - HTTP
         return refused(f"{said} {_LICENCE if 'license' in reason else _ADVICE[refused]}")
     if kind == "index_not_found_exception":
         return IndexNotFoundError(f"{said} {_ADVICE[IndexNotFoundError]}")
+    if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        return BackendError(f"{said} {_TOO_LARGE}")
     known = _by_reason(kind, reason) or _BY_TYPE.get(kind)
     if known is None:
         known = TransientError if status in TRANSIENT_STATUSES and not _is_final(kind) else BackendError
     advice = _ADVICE.get(known, "")
     return _made(known, f"{said} {advice}".rstrip(), retry_after)
+
+
+def _phrase(status: int) -> str:
+    """Return what a status means, for an answer that says nothing."""
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "no reason was given"
 
 
 def _by_reason(kind: str, reason: str) -> type[VectorfaceError] | None:
@@ -276,7 +292,8 @@ def _described(body: Any) -> tuple[str, str]:
     """Return kind and reason of an error body; a search's reason is that of its first failed shard."""
     error = body.get("error", body) if isinstance(body, Mapping) else body
     if not isinstance(error, Mapping):
-        return "", str(error or "")[:1000]
+        text = str(error or "").strip()
+        return "", "" if text.startswith("<") else text[:1000]  # a proxy's page says less than its status
     root = next(iter(error.get("root_cause") or ()), error)
     kinds = error.get("type") or "", root.get("type") or ""
     reasons = [_reason(error), _reason(root)]

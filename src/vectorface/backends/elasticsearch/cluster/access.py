@@ -40,8 +40,8 @@ def server_behind(client: Client, *, timeout: float = TIMEOUT) -> Server:
     if isinstance(client, Elasticsearch):
         return Server(client, None, timeout=timeout, is_ours=False)
     raise ConfigurationError(
-        f"client={client!r:.80} reaches no cluster; pass an elasticsearch.Elasticsearch, or a connected "
-        "ElasticsearchDB."
+        f"client={client!r:.80} reaches no cluster; pass an elasticsearch.Elasticsearch (no asynchronous "
+        "one, for the async methods either), or a connected ElasticsearchDB."
     )
 
 

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from vectorface.asynchronous import twin_of
 from vectorface.backends.elasticsearch.cluster.access import Remote
 from vectorface.backends.elasticsearch.cluster.checks import check_name
 from vectorface.backends.elasticsearch.layout import TEXT, TOKENS
-from vectorface.backends.elasticsearch.processors import MODEL_ID, elser_processors
+from vectorface.backends.elasticsearch.processors import MODEL_ID, elser_processors, hiding, processors_of
 from vectorface.backends.elasticsearch.server import path_of
 from vectorface.backends.elasticsearch.translation import answered, is_missing
 from vectorface.errors import BackendError, ConfigurationError, InvalidInputError, VectorfaceError
-
-#: Processors that a document cannot do without, if it is to be found.
-_NEEDED: Final = ("inference", "pipeline")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,13 +37,13 @@ class Pipeline:
     @property
     def model_ids(self) -> tuple[str, ...]:
         """The models, deployments or endpoints that it uses."""
-        found = (one["model_id"] for kind, one in _processors(self.definition) if kind == "inference")
+        found = (one["model_id"] for kind, one in processors_of(self.definition) if kind == "inference")
         return tuple(dict.fromkeys(found))
 
     @property
     def hides(self) -> tuple[str, ...]:
         """What in it makes a document that failed look written: stored without tokens, and never found."""
-        return tuple(_hiding(self.definition))
+        return tuple(hiding(self.definition))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -295,31 +292,11 @@ def _check_processors(given: object) -> None:
                 f"processors_before holds {processor!r:.80}; a processor is a dict of one name and its "
                 "options, as in {'trim': {'field': 'title'}}."
             )
-    if hiding := list(_hiding({"processors": given})):
+    if hidden := list(hiding({"processors": given})):
         raise ConfigurationError(
             f"processors_before hides that a document failed, which would be stored and never found: "
-            f"{'; '.join(hiding)}."
+            f"{'; '.join(hidden)}."
         )
-
-
-def _hiding(definition: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what in a pipeline makes failures look like success; a handler that ends in ``fail`` does not."""
-    if _swallows(definition.get("on_failure")):
-        yield "the pipeline has an on_failure that does not fail in the end"
-    for kind, options in _processors(definition):
-        if kind in _NEEDED and options.get("ignore_failure") is True:
-            yield f"its {kind} processor has ignore_failure"
-        if kind in _NEEDED and _swallows(options.get("on_failure")):
-            yield f"its {kind} processor has an on_failure that does not fail in the end"
-
-
-def _swallows(handlers: Sequence[Mapping[str, Any]] | None) -> bool:
-    return handlers is not None and len(handlers) > 0 and "fail" not in handlers[-1]
-
-
-def _processors(definition: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    for processor in definition.get("processors", ()):
-        yield from processor.items()
 
 
 def _simulated(row: Mapping[str, Any], doing: str) -> Simulated:

@@ -27,6 +27,7 @@ _OWN: Final = frozenset(
         "uuid",
         "version",
         "verified_before_close",
+        "verified_read_only",
     ]
 )
 #: Field types whose value in a document is a text that a model can read.

@@ -17,6 +17,7 @@ from vectorface.backends.elasticsearch.cluster.checks import check_count, check_
 from vectorface.backends.elasticsearch.cluster.missing import missing
 from vectorface.backends.elasticsearch.cluster.pipelines import Pipelines, check_pipeline
 from vectorface.backends.elasticsearch.cluster.waiting import Deadline, ProgressCallback, tell
+from vectorface.backends.elasticsearch.copying.blocking import WriteBlock
 from vectorface.backends.elasticsearch.copying.blueprints import Source, nested, written_to
 from vectorface.backends.elasticsearch.copying.reindex import ELSER_BATCH, ReindexTask, reindex
 from vectorface.backends.elasticsearch.inference import model_behind
@@ -91,6 +92,10 @@ def move_to_elser(
     step and last. The old index stays. Whatever goes wrong before leaves the alias where it was, and the
     error says what there is now and how to go on or clean up.
 
+    For the moment of comparing and switching the old index has a write block: who writes then is told by
+    HTTP 403, and is to write again, instead of losing what went to the old index alone. Where that block is
+    not allowed, such writes are only noticed, after the switch.
+
     Args:
         client: An ``elasticsearch.Elasticsearch``, or a connected ``ElasticsearchDB``.
         source: The index, or better an alias of it, which then leads to the new one.
@@ -113,10 +118,12 @@ def move_to_elser(
         What was done.
 
     Raises:
-        ConfigurationError: An argument is wrong, a field is not there, the alias leads elsewhere.
+        ConfigurationError: An argument is wrong, a field is not there, the alias leads elsewhere; or a move
+            is to go on with another model or other fields than it had.
         IndexNotFoundError: There is no such index.
         IndexExistsError: The new index, or a pipeline of its name, exists already.
-        IndexMismatchError: The old index was written to while it was copied, or the counts differ.
+        IndexMismatchError: The old index was written to while it was copied, or the counts differ; or, where
+            no write block was allowed, it was written to before the switch that has been made.
         ModelNotReadyError: The model is not started.
         ModelNotFoundError: There is no such model or deployment.
         TransientError: The copying has not ended within ``timeout``.
@@ -185,6 +192,8 @@ class _Move:
     task_id: str | None = None
     made_pipeline: bool = False
     made_dest: bool = False
+    switched: bool = False
+    block: WriteBlock | None = None
 
     def run(
         self, *, batch_size: int, slices: int | Literal["auto"] | None, timeout: float | None, resume: bool
@@ -212,9 +221,7 @@ class _Move:
                 self._copy(deadline, query={"ids": {"values": ids}}, **options)
         else:
             self._copy(deadline, query=None, **options)
-        documents = self._compare(written)
-        self._complete()
-        return documents
+        return self._finish(written)
 
     # -- before -------------------------------------------------------------------------------------------
 
@@ -244,6 +251,23 @@ class _Move:
             raise IndexMismatchError(
                 f"The index {self.dest!r} was not made from {self.source.index!r} as that is now: it belongs "
                 f"to something else, or {self.source.index!r} was written to since."
+            )
+        self._check_pipeline()
+
+    def _check_pipeline(self) -> None:
+        """Check that the pipeline of the move that goes on does what is asked for now."""
+        found = Pipelines(self.server).get(self.pipeline)
+        if found is None:
+            raise ConfigurationError(
+                f"There is no ingest pipeline {self.pipeline!r}; pass pipeline= as the move had it."
+            )
+        if found.definition.get("processors") != self._processors():
+            text_field, tokens_field = self.fields
+            raise ConfigurationError(
+                f"The documents in {self.dest!r} passed the pipeline {self.pipeline!r} "
+                f"({found.description or 'without a description'}), which is not that of text_field="
+                f"{text_field!r}, tokens_field={tokens_field!r}, model_id={self.model_id!r}: pass what that "
+                "move had, or move anew into another dest=."
             )
 
     def _described(self, name: str) -> Mapping[str, Any]:
@@ -326,9 +350,22 @@ class _Move:
 
     # -- after --------------------------------------------------------------------------------------------
 
-    def _compare(self, written: int) -> int:
+    def _finish(self, written: int) -> int:
+        """Compare and switch, while nobody can write; return the number of documents."""
         tell(self.progress, "switching", None)
-        self._request("POST", "_refresh", of=self.dest, doing="refreshing")
+        self._request("POST", "_refresh", of=self.dest, doing="refreshing")  # this may take long: before
+        self.block = WriteBlock(self.server, self.source.index)
+        with self.block:
+            documents = self._compare(written)
+            self._complete()
+            if not self.block.holds:
+                self._look_back(written)
+        if self.block.stays is not None:
+            raise self.block.stays
+        tell(self.progress, "moved", 1.0)
+        return documents
+
+    def _compare(self, written: int) -> int:
         if (now := self._written()) != written:
             raise IndexMismatchError(
                 f"Somebody wrote to {self.source.index!r} while it was copied ({now - written} writes), "
@@ -356,7 +393,16 @@ class _Move:
             body={"actions": self.source.switch(self.alias, self.dest)},
             doing=f"switching {self.alias!r} from {self.source.index!r} to {self.dest!r}",
         )
-        tell(self.progress, "moved", 1.0)
+        self.switched = True
+
+    def _look_back(self, written: int) -> None:
+        """See that nobody wrote to the source between comparing and switching, where nothing kept them."""
+        if (now := self._written()) != written:
+            raise IndexMismatchError(
+                f"Somebody wrote to {self.source.index!r} right before {self.alias!r} was switched "
+                f"({now - written} writes), and no write block was allowed: only {self.source.index!r} has "
+                f"these writes. Make them again through {self.alias!r}."
+            )
 
     def _request(self, method: str, api: str, *, of: str, doing: str, **options: Any) -> Any:
         return self.server.request(method, path_of(of, api), doing=f"{doing} index {of!r}", **options)
@@ -364,6 +410,16 @@ class _Move:
     # -- what there is now --------------------------------------------------------------------------------
 
     def _state(self) -> str:
+        if self.block is None or self.block.stays is None:
+            return self._made()
+        return (
+            f"{self._made()} {self.source.index!r} still has the write block of the switch, which could not "
+            f'be lifted: PUT /{self.source.index}/_settings {{"index.blocks.write": null}} lifts it.'
+        )
+
+    def _made(self) -> str:
+        if self.switched:
+            return f"{self.alias!r} leads to {self.dest!r} now, and {self.source.index!r} is still there."
         leads = (
             f"{self.alias!r} still leads to {self.source.index!r}"
             if self.alias in self.source.aliases

@@ -15,7 +15,7 @@ from vectorface.backends.elasticsearch.cluster.checks import (
 from vectorface.backends.elasticsearch.copying.tasks import ReindexFailure, ReindexProgress, ReindexTask
 from vectorface.backends.elasticsearch.server import Server, path_of
 from vectorface.backends.elasticsearch.translation import is_missing
-from vectorface.errors import BackendError, ConfigurationError, IndexNotFoundError
+from vectorface.errors import BackendError, ConfigurationError, IndexNotFoundError, PermissionDeniedError
 
 __all__ = [
     "ELSER_BATCH",
@@ -75,7 +75,7 @@ def reindex(
 
     Raises:
         ConfigurationError: An argument is wrong, or there is no such pipeline; nothing was copied.
-        IndexNotFoundError: There is no such index.
+        IndexNotFoundError: There is no such index, to copy from or into; nothing was copied.
 
     Example:
         ::
@@ -91,7 +91,7 @@ def reindex(
     check_one_of("op_type", op_type, get_args(OpType))
     server = server_behind(client)
     for name in names:
-        server.request("GET", path_of(name, "_alias"), doing=f"looking up index {name!r}")
+        _check_source(server, name)
     _check_there(server, dest, pipeline)
     body = {
         "conflicts": conflicts,
@@ -141,6 +141,26 @@ def _check(
         check_count("slices", slices)
     if not isinstance(refresh, bool):
         raise ConfigurationError(f"refresh={refresh!r:.40} must be True or False.")
+
+
+def _check_source(server: Server, name: str) -> None:
+    """Look whether there is such a source, which the task itself would tell only when somebody waits for it.
+
+    Raises:
+        IndexNotFoundError: There is none.
+    """
+    if ":" in name:  # on another cluster, where such a question does not reach
+        return
+    try:
+        server.request("GET", path_of(name, "_alias"), doing=f"looking up index {name!r}")
+    except PermissionDeniedError:
+        return  # copying takes the right to read alone, not that to see metadata
+    except (IndexNotFoundError, BackendError) as error:
+        if not is_missing(error):
+            raise
+        raise IndexNotFoundError(
+            f"There is no index or alias {name!r} to copy from; nothing was copied."
+        ) from error
 
 
 def _check_there(server: Server, dest: str, pipeline: str | None) -> None:

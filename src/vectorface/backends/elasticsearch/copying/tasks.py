@@ -77,15 +77,17 @@ class ReindexProgress:
 
     @property
     def fraction(self) -> float | None:
-        """Share of the documents that have been dealt with, 0 to 1; ``None`` before they are counted."""
+        """Share of the documents that have been dealt with, 0 to 1; ``None`` where they were not counted."""
         if not self.total:
-            return 1.0 if self.done else None
+            return 1.0 if self.done and self.error is None and self.cancelled is None else None
         return min(1.0, self.processed / self.total)
 
     def __str__(self) -> str:
-        state = "ended" if self.done else "running"
+        state = "running" if not self.done else "ended" if self.error is None else "ended by an error"
         share = "" if self.fraction is None else f" ({self.fraction:.0%})"
-        return f"{state}: {self.processed:,} of {self.total:,} documents{share}, {len(self.failures)} failed"
+        why = "" if self.error is None else f". {self.error}"
+        counts = f"{self.processed:,} of {self.total:,} documents{share}, {len(self.failures)} failed"
+        return f"{state}: {counts}{why}"
 
 
 class ReindexTask(Remote):
@@ -127,7 +129,10 @@ class ReindexTask(Remote):
 
     @property
     def failures(self) -> tuple[ReindexFailure, ...]:
-        """What was not written, as the last :meth:`progress` or :meth:`wait` found it."""
+        """What was not written, as the last :meth:`progress` or :meth:`wait` found it.
+
+        What ended the whole task is no failure of a document, but the ``error`` of :meth:`progress`.
+        """
         return self._failures
 
     def progress(self) -> ReindexProgress:
