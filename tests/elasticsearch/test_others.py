@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -31,6 +31,20 @@ STORY = [Document(id=str(n), page_content=f"lamp {n}", metadata={"chapter": n}) 
 def client(elasticsearch_url: str) -> Iterator[Elasticsearch]:
     with Elasticsearch(elasticsearch_url) as client:
         yield client
+
+
+def exchange(client: Elasticsearch, alias: str, index: str, documents: Sequence[Document] = ()) -> None:
+    """Have an alias lead to another index, with the same documents in a layout of its own."""
+    client.indices.create(index=index, mappings={"properties": {"text": {"type": "text"}}})
+    for one in documents:
+        source = {"text": one.page_content, "metadata": one.metadata}
+        client.index(index=index, id=one.id, document=source, refresh=True)
+    client.indices.update_aliases(
+        actions=[
+            {"remove_index": {"index": f"{alias}-000001"}},
+            {"add": {"index": index, "alias": alias}},
+        ]
+    )
 
 
 # -- documents ---------------------------------------------------------------------------------------------
@@ -88,19 +102,7 @@ def test_an_open_store_notices_where_its_alias_leads(
     monkeypatch.setattr("vectorface.backends.elasticsearch.store._FRESH", 0.0)
     store = stores.open(BM25())
     store.upsert(STORY)
-    new = stores.name("new")
-    mappings = {"properties": {"text": {"type": "text"}, "metadata": {"properties": {}}}}
-    client.indices.create(index=new, mappings=mappings)
-    for one in STORY:
-        client.index(
-            index=new, id=one.id, document={"text": one.page_content, "metadata": one.metadata}, refresh=True
-        )
-    client.indices.update_aliases(
-        actions=[
-            {"remove_index": {"index": f"{store.index}-000001"}},
-            {"add": {"index": new, "alias": store.index}},
-        ]
-    )
+    exchange(client, store.index, stores.name("new"), STORY)
     assert store.count({"chapter": {"$ne": 1}}) == 2
     assert store.delete_by_filter({"chapter": {"$ne": 1}}).ids == ("0", "2")
 
@@ -110,18 +112,7 @@ def test_even_before_it_notices_a_delete_takes_no_more_than_it_should(
 ) -> None:
     store = stores.open(BM25())
     store.upsert(STORY)
-    new = stores.name("new")
-    client.indices.create(index=new)
-    for one in STORY:
-        client.index(
-            index=new, id=one.id, document={"text": one.page_content, "metadata": one.metadata}, refresh=True
-        )
-    client.indices.update_aliases(
-        actions=[
-            {"remove_index": {"index": f"{store.index}-000001"}},
-            {"add": {"index": new, "alias": store.index}},
-        ]
-    )
+    exchange(client, store.index, stores.name("new"), STORY)
     assert set(store.delete_by_filter({"chapter": {"$ne": 1}}).ids) <= {"0", "2"}
     assert "1" in {record.id for record in store.scan()}
 
@@ -131,13 +122,7 @@ def test_an_alias_that_leads_to_another_kind_of_index_is_refused(
 ) -> None:
     monkeypatch.setattr("vectorface.backends.elasticsearch.store._FRESH", 0.0)
     store = stores.open(Dense(WordEmbeddings()))
-    client.indices.create(index=stores.name("new"), mappings={"properties": {"text": {"type": "text"}}})
-    client.indices.update_aliases(
-        actions=[
-            {"remove_index": {"index": f"{store.index}-000001"}},
-            {"add": {"index": stores.name("new"), "alias": store.index}},
-        ]
-    )
+    exchange(client, store.index, stores.name("new"))
     with pytest.raises(PartialWriteError, match="no field 'vector'"):
         store.upsert(STORY)
     with pytest.raises(IndexMismatchError, match="no field 'vector' of type dense_vector"):

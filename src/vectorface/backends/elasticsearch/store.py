@@ -55,8 +55,6 @@ if TYPE_CHECKING:
 _LIMITS: Final = Limits(
     max_documents=5_000, max_bytes=50_000_000, bytes_per_number=12, batch_documents=500, writers=3
 )
-
-
 #: Seconds between looks at an index that is being made.
 _WAITS: Final = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
 #: Seconds for which an index is taken to be as it was when it was looked at.
@@ -209,7 +207,11 @@ class ElasticsearchDB(VectorDBInterface):
         assert isinstance(settings, ElasticsearchSettings)  # noqa: S101 - connect() makes nothing else
         self._server = server_of(settings)
         self._asked = settings
-        self.strategy.opened(self._server)
+        try:
+            self.strategy.opened(self._server)
+        except BaseException:
+            self._close()
+            raise
 
     def _enter(self, settings: ConnectionSettings) -> None:
         assert isinstance(settings, ElasticsearchSettings)  # noqa: S101 - connect() makes nothing else
