@@ -19,8 +19,8 @@ A query with a filter costs more than Chroma's own, because equality has to find
 too, and Chroma takes about 2 ms at 20,000 documents for each clause that looks into lists.
 
 Loading into Elasticsearch is measured with node and client on the same two cores, and most of the time is the
-node's: of token weights it takes about as long as `parallel_bulk` (one run of 11 rounds gave 0.97x, others 0.86x
-to 1.33x), whose requests hold the same documents.
+node's: of token weights it takes about as long as `parallel_bulk` (a run of 11 rounds gave 0.97x, others from
+0.86x to 1.33x), whose requests hold the same documents.
 
 Run them yourself:
 
