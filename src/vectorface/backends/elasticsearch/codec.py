@@ -57,7 +57,7 @@ def _is_plain(value: Any) -> bool:
 def _foreign_source(entry: Entry, layout: Layout) -> dict[str, Any]:
     """Return it as others would write it: dates as ISO text."""
     metadata = simple(entry.metadata)
-    source: dict[str, Any] = {**_nested(layout.text, entry.text), **vector_fields(entry.vector)}
+    source: dict[str, Any] = {**nested(layout.text, entry.text), **vector_fields(entry.vector)}
     if layout.flat:
         taken = sorted(metadata.keys() & {layout.text.partition(".")[0], *_BESIDE})
         if taken:
@@ -69,15 +69,15 @@ def _foreign_source(entry: Entry, layout: Layout) -> dict[str, Any]:
     return {**source, METADATA: metadata}
 
 
-def _nested(path: str, value: Any) -> dict[str, Any]:
+def nested(path: str, value: Any) -> dict[str, Any]:
     """Return an object that holds a value at a path.
 
     Example:
-        >>> _nested("content.body", "lamp")
+        >>> nested("content.body", "lamp")
         {'content': {'body': 'lamp'}}
     """
     name, _, rest = path.partition(".")
-    return {name: _nested(rest, value) if rest else value}
+    return {name: nested(rest, value) if rest else value}
 
 
 def vector_fields(vector: Vector | None) -> dict[str, Any]:

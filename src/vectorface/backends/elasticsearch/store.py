@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from time import monotonic
@@ -43,6 +42,7 @@ from vectorface.errors import (
 )
 from vectorface.filters import ALL, Filter
 from vectorface.indexes import ConnectionSettings, IndexSpec, beside, checked_headers
+from vectorface.ingest.retrying import RetryPolicy, attempts
 from vectorface.ingest.writer import Limits, Mode, changed_meanwhile, same_content
 from vectorface.interface import VectorDBInterface
 from vectorface.primitives import Entry, Fields, Query, Removal, Selection, Stored
@@ -55,8 +55,8 @@ if TYPE_CHECKING:
 _LIMITS: Final = Limits(
     max_documents=5_000, max_bytes=50_000_000, bytes_per_number=12, batch_documents=500, writers=3
 )
-#: Seconds between looks at an index that is being made.
-_WAITS: Final = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
+#: How an index is awaited that is being made.
+_PATIENCE: Final = RetryPolicy(attempts=7, initial=0.05, maximum=1.6, jitter=0.05)
 #: Seconds for which an index is taken to be as it was when it was looked at.
 _FRESH: Final = 2.0
 
@@ -206,7 +206,6 @@ class ElasticsearchDB(VectorDBInterface):
     def _open(self, settings: ConnectionSettings) -> None:
         assert isinstance(settings, ElasticsearchSettings)  # noqa: S101 - connect() makes nothing else
         self._server = server_of(settings)
-        self._asked = settings
         try:
             self.strategy.opened(self._server)
         except BaseException:
@@ -269,15 +268,12 @@ class ElasticsearchDB(VectorDBInterface):
 
     def _counted(self, name: str) -> int:
         """Count all documents; an index that somebody makes in this very moment is not ready at once."""
-        for seconds in _WAITS:
-            with suppress(TransientError):
-                return self._asked_count(name)
-            bridge.pause(seconds)
-        return self._asked_count(name)
-
-    def _asked_count(self, name: str) -> int:
-        answer = self._linked.request("GET", path_of(name, "_count"), doing=f"counting in index {name!r}")
-        count: int = answer["count"]
+        for attempt in attempts(_PATIENCE, sleep=bridge.pause):
+            with attempt:
+                found = self._linked.request(
+                    "GET", path_of(name, "_count"), doing=f"counting in index {name!r}"
+                )
+        count: int = found["count"]
         return count
 
     def _laid_out(self, name: str) -> Layout:
@@ -301,16 +297,18 @@ class ElasticsearchDB(VectorDBInterface):
             layout = self._laid_out(self.index)
             if layout != known:
                 self.encoder.fingerprint(self.metric).check(layout.info)
-                self._check_suits(layout.info)
+                self._check_searchable(layout)
             self._known, self._looked, known = layout, monotonic(), layout
         return known
 
     def _check_suits(self, info: IndexInfo) -> None:
-        if info.fingerprint is not None:
-            return
-        if (lack := self.strategy.lacks(self._laid_out(info.name))) is not None:
+        if info.fingerprint is None:
+            self._check_searchable(self._laid_out(info.name))
+
+    def _check_searchable(self, layout: Layout) -> None:
+        if not layout.ours and (lack := self.strategy.lacks(layout)) is not None:
             raise IndexMismatchError(
-                f"The index {info.name!r}, which something else made, cannot be searched by "
+                f"The index {layout.info.name!r}, which something else made, cannot be searched by "
                 f"{self.strategy.name!r}: it has {lack}."
             )
 

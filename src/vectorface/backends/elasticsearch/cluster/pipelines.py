@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,6 +39,10 @@ class Pipeline:
         """The models, deployments or endpoints that it uses."""
         found = (one["model_id"] for kind, one in processors_of(self.definition) if kind == "inference")
         return tuple(dict.fromkeys(found))
+
+    def uses(self, ids: Collection[str]) -> bool:
+        """Tell whether it uses any of these models, deployments or endpoints."""
+        return not set(self.model_ids).isdisjoint(ids)
 
     @property
     def hides(self) -> tuple[str, ...]:

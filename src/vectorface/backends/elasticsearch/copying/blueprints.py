@@ -229,17 +229,6 @@ def field_of(mappings: Mapping[str, Any], path: str) -> Mapping[str, Any] | None
     return found
 
 
-def nested(path: str, value: Any) -> dict[str, Any]:
-    """Return a document that has a value in one field.
-
-    Example:
-        >>> nested("a.b", 1)
-        {'a': {'b': 1}}
-    """
-    first, _, rest = path.partition(".")
-    return {first: nested(rest, value) if rest else value}
-
-
 def _add_field(mappings: dict[str, Any], path: str, field: Mapping[str, Any]) -> None:
     first, _, rest = path.partition(".")
     properties = mappings.setdefault("properties", {})

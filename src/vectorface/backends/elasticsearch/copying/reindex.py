@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final, Literal, TypeAlias, get_args
 
 from vectorface.backends.elasticsearch.cluster.access import Client, function_twin_of, server_behind
@@ -15,7 +16,13 @@ from vectorface.backends.elasticsearch.cluster.checks import (
 from vectorface.backends.elasticsearch.copying.tasks import ReindexFailure, ReindexProgress, ReindexTask
 from vectorface.backends.elasticsearch.server import Server, path_of
 from vectorface.backends.elasticsearch.translation import is_missing
-from vectorface.errors import BackendError, ConfigurationError, IndexNotFoundError, PermissionDeniedError
+from vectorface.errors import (
+    BackendError,
+    ConfigurationError,
+    IndexNotFoundError,
+    PermissionDeniedError,
+    VectorfaceError,
+)
 
 __all__ = [
     "ELSER_BATCH",
@@ -151,37 +158,29 @@ def _check_source(server: Server, name: str) -> None:
     """
     if ":" in name:  # on another cluster, where such a question does not reach
         return
-    try:
-        server.request("GET", path_of(name, "_alias"), doing=f"looking up index {name!r}")
-    except PermissionDeniedError:
-        return  # copying takes the right to read alone, not that to see metadata
-    except (IndexNotFoundError, BackendError) as error:
-        if not is_missing(error):
-            raise
-        raise IndexNotFoundError(
-            f"There is no index or alias {name!r} to copy from; nothing was copied."
-        ) from error
+    missing = IndexNotFoundError(f"There is no index or alias {name!r} to copy from; nothing was copied.")
+    with suppress(PermissionDeniedError):  # copying takes the right to read alone, not that to see metadata
+        _look_up(server, name, "_alias", what=f"index {name!r}", missing=missing)
 
 
 def _check_there(server: Server, dest: str, pipeline: str | None) -> None:
+    missing: VectorfaceError = IndexNotFoundError(
+        f"There is no index {dest!r} to copy into; make it first, with the mapping that it is to have: "
+        "Elasticsearch would guess one."
+    )
+    _look_up(server, dest, "_alias", what=f"index {dest!r}", missing=missing)
+    if pipeline is not None and pipeline != "_none":
+        missing = ConfigurationError(
+            f"There is no ingest pipeline {pipeline!r}; Pipelines.create() makes it."
+        )
+        _look_up(server, "_ingest", "pipeline", pipeline, what=f"pipeline {pipeline!r}", missing=missing)
+
+
+def _look_up(server: Server, *path: str, what: str, missing: VectorfaceError) -> None:
+    """Ask for something; raise ``missing`` if it is not there."""
     try:
-        server.request("GET", path_of(dest, "_alias"), doing=f"looking up index {dest!r}")
+        server.request("GET", path_of(*path), doing=f"looking up {what}")
     except (IndexNotFoundError, BackendError) as error:
         if not is_missing(error):
             raise
-        raise IndexNotFoundError(
-            f"There is no index {dest!r} to copy into; make it first, with the mapping that it is to have: "
-            "Elasticsearch would guess one."
-        ) from error
-    if pipeline in {None, "_none"}:
-        return
-    try:
-        server.request(
-            "GET", path_of("_ingest", "pipeline", str(pipeline)), doing=f"looking up pipeline {pipeline!r}"
-        )
-    except BackendError as error:
-        if not is_missing(error):
-            raise
-        raise ConfigurationError(
-            f"There is no ingest pipeline {pipeline!r}; Pipelines.create() makes it."
-        ) from error
+        raise missing from error

@@ -233,6 +233,11 @@ class ModelStatus:
     deployments: tuple[Deployment, ...] = ()
 
     @property
+    def names(self) -> frozenset[str]:
+        """What an ingest pipeline may call it: the model, its aliases and deployments."""
+        return frozenset([self.model_id, *self.aliases, *(deployment.id for deployment in self.deployments)])
+
+    @property
     def is_started(self) -> bool:
         """Whether any deployment can be used."""
         return any(deployment.is_started for deployment in self.deployments)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -91,8 +91,7 @@ def collect(server: Server, status: ModelStatus) -> Facts:
     parts: dict[str, Callable[[Facts], Facts]] = {
         "machine-learning nodes": lambda facts: replace(facts, nodes=ml_nodes(server)),
         "load of nodes": lambda facts: replace(facts, loads=_loads(server)),
-        "ingest pipelines": lambda facts: replace(facts, pipelines=_pipelines(server, status)),
-        "models of ingest pipelines": lambda facts: replace(facts, dangling=_dangling(server, status)),
+        "ingest pipelines": lambda facts: _with_pipelines(server, facts),
     }
     for name, read in parts.items():
         try:
@@ -102,13 +101,17 @@ def collect(server: Server, status: ModelStatus) -> Facts:
     return replace(facts, unread=tuple(unread))
 
 
-def _ids(status: ModelStatus) -> set[str]:
-    return {status.model_id, *status.aliases, *(deployment.id for deployment in status.deployments)}
+def _with_pipelines(server: Server, facts: Facts) -> Facts:
+    there, names = Pipelines(server).list_pipelines(), facts.status.names
+    used = [one for one in there if one.uses(names)]
+    return replace(facts, pipelines=_stats(server, used), dangling=_dangling(server, there, names))
 
 
-def _dangling(server: Server, status: ModelStatus) -> tuple[tuple[str, str], ...]:
-    named = [(one.name, id_) for one in Pipelines(server).list_pipelines() for id_ in one.model_ids]
-    gone = {id_ for id_ in {id_ for _, id_ in named} - _ids(status) if not _is_known(server, id_)}
+def _dangling(
+    server: Server, pipelines: Iterable[Pipeline], names: frozenset[str]
+) -> tuple[tuple[str, str], ...]:
+    named = [(one.name, id_) for one in pipelines for id_ in one.model_ids]
+    gone = {id_ for id_ in {id_ for _, id_ in named} - names if not _is_known(server, id_)}
     return tuple((name, id_) for name, id_ in named if id_ in gone)
 
 
@@ -123,9 +126,7 @@ def _is_known(server: Server, id_: str) -> bool:
     return False
 
 
-def _pipelines(server: Server, status: ModelStatus) -> tuple[PipelineStats, ...]:
-    ids = _ids(status)
-    used = [one for one in Pipelines(server).list_pipelines() if ids & set(one.model_ids)]
+def _stats(server: Server, used: Sequence[Pipeline]) -> tuple[PipelineStats, ...]:
     if not used:
         return ()
     answer = server.request("GET", "/_nodes/stats/ingest", doing="reading what pipelines did")

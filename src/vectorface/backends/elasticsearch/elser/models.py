@@ -311,8 +311,8 @@ class Model(Remote):
     def _who_uses(self, id_: str) -> str:
         """Say which ingest pipelines use a model or deployment."""
         try:
-            ids = {id_, *(one.id for one in self.status().deployments)} if id_ == self.model_id else {id_}
-            found = [one.name for one in Pipelines(self._server).list_pipelines() if ids & set(one.model_ids)]
+            ids = self.status().names if id_ == self.model_id else {id_}
+            found = [one.name for one in Pipelines(self._server).list_pipelines() if one.uses(ids)]
         except BackendError:
             return ""  # the first error is what matters; this would only have explained it
         return f"Ingest pipelines that use it: {', '.join(found)}." if found else ""
