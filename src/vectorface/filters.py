@@ -352,14 +352,14 @@ def _decided(parts: Sequence[Filter], *, by: bool) -> bool | None:
 
 def kind(value: Scalar) -> Kind:
     """Return the type a value compares as: values of different kinds never match."""
+    if isinstance(value, str):
+        return "string"
     if value is None:
         return "null"
     if isinstance(value, bool):
         return "bool"
-    if isinstance(value, int | float):
+    if isinstance(value, (int, float)):  # a tuple, because a union would be made anew for each value
         return "number"
-    if isinstance(value, str):
-        return "string"
     if isinstance(value, datetime):
         return "datetime" if value.utcoffset() is None else "instant"
     return "date"

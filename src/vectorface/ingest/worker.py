@@ -300,12 +300,9 @@ class _Delivery:
             self._errors.update(dict.fromkeys(ids, error))
             raise
         self._tries.update(ids)
-        for id_ in ids:
-            if id_ in refused:
-                self._errors[id_] = refused[id_]
-            else:
-                self._through.add(id_)
-        return [document for document in documents if is_transient(refused.get(document.id))]
+        self._errors.update(refused)
+        self._through.update(id_ for id_ in ids if id_ not in refused)
+        return [one for one in documents if one.id in refused and is_transient(refused[one.id])]
 
     def _raise_if_refused(self, documents: Sequence[Prepared]) -> None:
         if documents:

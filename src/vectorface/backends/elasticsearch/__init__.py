@@ -6,7 +6,7 @@ from importlib.util import find_spec
 
 from vectorface.errors import MissingExtraError
 
-if find_spec("elasticsearch") is None or find_spec("orjson") is None:
+if find_spec("elasticsearch") is None:
     raise MissingExtraError(
         "ElasticsearchDB needs the packages of an extra: pip install 'vectorface[elasticsearch]'."
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -20,8 +21,6 @@ from vectorface.primitives import Query, Stored
 from vectorface.records import Metric, ScoreKind, Vector, Vectors
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from vectorface.backends.elasticsearch.layout import Layout
 
 
@@ -121,33 +120,37 @@ class TokenEncoder:
             raise InvalidInputError(
                 f"{where}: {vector!r:.60} is not a dict of token weights, as in {{'lamp': 1.5}}."
             )
-        weights = _weights(vector, where)
-        if _is_plain(vector) and (weights >= _LEAST_WEIGHT).all():
+        if _is_plain(vector):
             return vector  # as nearly all are: to copy them all would take as long as to send them
-        pairs = zip(vector, weights.tolist(), strict=True)
+        pairs = zip(vector, _weights(vector, where), strict=True)
         return {str(token): weight for token, weight in pairs if weight >= _LEAST_WEIGHT}
 
 
 def _is_plain(vector: Mapping[Any, Any]) -> bool:
-    return type(vector) is dict and {*map(type, vector)} <= {str} and {*map(type, vector.values())} <= {float}
+    """Tell quickly whether all is as it is to be; ``min`` and ``max`` may pass over NaN, a sum does not."""
+    if type(vector) is not dict or {*map(type, vector)} != {str}:
+        return False
+    weights = vector.values()
+    return (
+        {*map(type, weights)} == {float}
+        and min(weights) >= _LEAST_WEIGHT
+        and max(weights) <= _LARGEST_WEIGHT
+        and not math.isnan(sum(weights))
+    )
 
 
-def _weights(vector: Mapping[Any, Any], where: str) -> NDArray[np.float64]:
-    try:
-        weights = np.fromiter(vector.values(), np.float64, len(vector))
-    except (TypeError, ValueError, OverflowError):
-        weights = np.array([_number(weight, where) for weight in vector.values()])
-    fit = np.abs(weights) <= _LARGEST_WEIGHT  # which is false of NaN
-    if not fit.all():
-        raise InvalidInputError(f"{where}: a weight is {weights[~fit][0]}; weights are numbers of 32 bits.")
-    return weights
+def _weights(vector: Mapping[Any, Any], where: str) -> list[float]:
+    return [_number(weight, where) for weight in vector.values()]
 
 
 def _number(weight: Any, where: str) -> float:
     try:
-        return float(weight)
+        number = float(weight)
     except (TypeError, ValueError, OverflowError) as error:
         raise InvalidInputError(f"{where}: the weight {weight!r:.40} is not a number.") from error
+    if not abs(number) <= _LARGEST_WEIGHT:  # which is false of NaN
+        raise InvalidInputError(f"{where}: a weight is {number}; weights are numbers of 32 bits.")
+    return number
 
 
 def sparse_clause(weights: Mapping[str, float], pruning: Pruning | None, *, modern: bool) -> dict[str, Any]:

@@ -54,7 +54,7 @@ def terms_of(metadata: Mapping[str, Any]) -> list[str]:
 
 
 def _terms(path: str, value: Any) -> Iterator[str]:
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         yield prefix(path) + _OBJECT
         for key, item in value.items():
             yield from _terms(f"{path}.{key}", item)
