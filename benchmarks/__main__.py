@@ -19,8 +19,8 @@ A query with a filter costs more than Chroma's own, because equality has to find
 too, and Chroma takes about 2 ms at 20,000 documents for each clause that looks into lists.
 
 Loading into Elasticsearch is measured with node and client on the same two cores, and most of the time is the
-node's: of token weights it takes about as long as `parallel_bulk` (a run of 11 rounds gave 0.97x, others from
-0.86x to 1.33x), whose requests hold the same documents.
+node's. Of token weights it takes a little less than `parallel_bulk`, whose requests hold the same documents:
+over 11 to 19 rounds the ratio was 1.01x, 1.02x, 1.09x and 1.10x, over 5 rounds it may be anything near 1.
 
 Run them yourself:
 
