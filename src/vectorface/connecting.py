@@ -31,7 +31,7 @@ def connect(url: str, *, embeddings: EmbeddingsLike = "minilm", **options: Any) 
     Args:
         url: Where; other packages may add schemes through the entry-point group ``vectorface.backends``.
         embeddings: ``"minilm"`` for the default model, any LangChain ``Embeddings``, or ``None`` if you
-            bring your own vectors.
+            bring your own vectors. Where the server reads the texts (``elser``, ``bm25``) nothing asks it.
         **options: Arguments of the backend's own ``connect`` that the URL does not say: ``create=False``
             to open only what exists, ``metric="l2"``, ``headers={…}`` for a server.
 

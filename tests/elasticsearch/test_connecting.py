@@ -253,8 +253,25 @@ def test_what_is_no_clause_is_refused(stores: Stores, clause: Any) -> None:
 
 
 def test_a_clause_that_elasticsearch_does_not_know_is_told(stores: Stores) -> None:
-    with pytest.raises(vectorface.errors.BackendError, match=r"unknown query \[nearest\]"):
+    with pytest.raises(vectorface.errors.InvalidQueryError, match=r"unknown query \[nearest\]"):
         stores.open(BM25()).query("lamp", native={"nearest": {}})
+
+
+def test_a_query_of_too_many_words_is_told(stores: Stores) -> None:
+    words = " ".join(f"word{i}" for i in range(50_000))
+    with pytest.raises(vectorface.errors.InvalidQueryError, match=r"maxClauseCount.*too long"):
+        stores.open(BM25()).query(words)
+
+
+def test_options_that_come_too_late_are_told(stores: Stores, caplog: pytest.LogCaptureFixture) -> None:
+    options: dict[str, Any] = {"shards": 2, "fields": {"year": "integer", "place": {"type": "geo_point"}}}
+    stores.open(BM25(), **options)
+    stores.open(BM25(), **options)
+    late = BM25(analyzer="english", k1=0.9, b=0.75)
+    stores.open(late, shards=3, replicas=1, fields={"year": "integer", "name": "keyword"})
+    [said] = [record.message for record in caplog.records if record.name.startswith("vectorface")]
+    assert "shards=3 (it has 2), replicas=1 (it has 0), analyzer='english' (it has 'standard')" in said
+    assert "k1=0.9 (it has 1.2), fields=['name'] (it has no such fields)" in said
 
 
 # -- strategies -------------------------------------------------------------------------------------------

@@ -213,3 +213,29 @@ def test_dates_are_written_as_others_write_them(stores: Stores, client: Elastics
     store.upsert([Document(id="1", page_content="A lamp", metadata={"day": date(2024, 1, 2)})])
     assert client.get(index=stores.name(), id="1")["_source"]["day"] == "2024-01-02"
     assert store.count({"day": "2024-01-02"}) == 1
+
+
+def test_documents_with_a_routing_of_their_own_are_deleted(stores: Stores, client: Elasticsearch) -> None:
+    settings = {"number_of_shards": 4, "number_of_replicas": 0}
+    client.indices.create(
+        index=stores.name(), settings=settings, mappings={"properties": {"plot": {"type": "text"}}}
+    )
+    for i in range(20):
+        source = {"plot": f"Lamp {i}", "house": i % 2}
+        client.index(index=stores.name(), id=str(i), document=source, routing=f"house-{i % 2}")
+    client.indices.refresh(index=stores.name())
+    store = stores.open(BM25(), text_field="plot")
+    report = store.delete_by_filter({"house": 1})
+    assert (report.matched, report.deleted, report.conflicts) == (10, 10, ())
+    assert store.count() == 10
+
+
+def test_an_index_whose_pages_are_small(stores: Stores, client: Elasticsearch) -> None:
+    settings = {"max_result_window": 7, "number_of_replicas": 0}
+    client.indices.create(
+        index=stores.name(), settings=settings, mappings={"properties": {"plot": {"type": "text"}}}
+    )
+    store = stores.open(BM25(), text_field="plot")
+    store.upsert(Document(id=str(i), page_content=f"Lamp {i}") for i in range(40))
+    assert {record.id for record in store.scan()} == {str(i) for i in range(40)}
+    assert len({hit.id for hit in store.query("lamp", k=30)}) == 30

@@ -8,15 +8,13 @@ from typing import Any, Final, Literal, TypeAlias
 
 import orjson
 
+from vectorface.backends.elasticsearch.codec import Revision
 from vectorface.backends.elasticsearch.pace import Pace
 from vectorface.backends.elasticsearch.server import Server, path_of
 from vectorface.backends.elasticsearch.translation import answered
 from vectorface.errors import IndexNotFoundError, InferenceQueueFullError, VectorfaceError
 
 Action: TypeAlias = Literal["create", "index", "delete"]
-#: Sequence number and primary term of a document as it was read.
-Revision: TypeAlias = tuple[int, int]
-
 _CONFLICT: Final = 409
 _NOT_FOUND: Final = 404
 _NO_STATUS: Final = 0
@@ -44,7 +42,7 @@ class Item:
         """Return it as a bulk request has it."""
         about: dict[str, Any] = {"_id": self.id}
         if self.revision is not None:
-            about |= {"if_seq_no": self.revision[0], "if_primary_term": self.revision[1]}
+            about |= self.revision.conditions
         first = orjson.dumps({self.action: about}, option=orjson.OPT_APPEND_NEWLINE)
         if self.source is None:
             return first

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import orjson
@@ -154,6 +154,33 @@ def shown(fields: Fields, layout: Layout) -> Shown:
     return Shown((*wanted, layout.stamp) if layout.stamp else tuple(wanted))
 
 
+class Revision(NamedTuple):
+    """A document as it was read.
+
+    Attributes:
+        number: Its sequence number.
+        term: The primary term in which it was written.
+        routing: What its writer chose its shard by, if that was not the id.
+    """
+
+    number: int
+    term: int
+    routing: str | None = None
+
+    @classmethod
+    def of(cls, found: Mapping[str, Any]) -> Revision | None:
+        """Return the revision of a hit, or ``None`` where that was not asked for."""
+        if "_seq_no" not in found:
+            return None
+        return cls(found["_seq_no"], found["_primary_term"], found.get("_routing"))
+
+    @property
+    def conditions(self) -> dict[str, Any]:
+        """It as an action has it."""
+        routing = {} if self.routing is None else {"routing": self.routing}
+        return {"if_seq_no": self.number, "if_primary_term": self.term, **routing}
+
+
 def stored_of(hit: Mapping[str, Any], layout: Layout, *, score: float = 0.0) -> Stored:
     """Return a document as it was found."""
     source = hit.get("_source") or {}
@@ -163,7 +190,7 @@ def stored_of(hit: Mapping[str, Any], layout: Layout, *, score: float = 0.0) -> 
         metadata=_decoded(_metadata(source, layout), layout),
         vector=vector_of(source),
         stamp=(source.get(OURS) or {}).get("stamp") if layout.ours else None,
-        version=(hit["_seq_no"], hit["_primary_term"]) if "_seq_no" in hit else None,
+        version=Revision.of(hit),
         score=score,
     )
 

@@ -110,6 +110,7 @@ class Elser(TokenStrategy, Expanded):
         self.model_id = inference_id or model_id
         self.search_id = inference_id or search_id or model_id
         self.is_endpoint = inference_id is not None
+        self._given_pipeline = pipeline
         self.pipeline = pipeline or f"vectorface-elser-{_slug(self.model_id)}"
         self._encoder = ElserEncoder(self.model_id)
         self._missing: ModelNotFoundError | None = None
@@ -122,6 +123,11 @@ class Elser(TokenStrategy, Expanded):
     def settings(self) -> dict[str, Any]:
         """Return the default pipeline."""
         return {"index.default_pipeline": self.pipeline}
+
+    @property
+    def given_options(self) -> Mapping[str, Any]:
+        """The pipeline."""
+        return {"pipeline": self._given_pipeline}
 
     def opened(self, server: Server) -> None:
         """Find out which model documents are expanded by, so that an index is made for that."""

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from vectorface.backends.elasticsearch.layout import TOKENS, VECTOR
-from vectorface.backends.elasticsearch.searches import WINDOW, Asked, Searcher
+from vectorface.backends.elasticsearch.searches import Asked, Searcher
 from vectorface.backends.elasticsearch.sparse import TokenStrategy
 from vectorface.backends.elasticsearch.strategies import Dense, Strategy
 from vectorface.encoding import Encoder, Fingerprint
@@ -86,6 +86,11 @@ class Hybrid(Strategy):
         """Return the settings of all parts."""
         return {name: value for part in self.parts for name, value in part.settings().items()}
 
+    @property
+    def given_options(self) -> Mapping[str, Any]:
+        """Those of all parts."""
+        return {name: value for part in self.parts for name, value in part.given_options.items()}
+
     def body(self, query: Query, asked: Asked, searcher: Searcher) -> dict[str, Any]:
         """Refuse: it is several searches.
 
@@ -101,7 +106,7 @@ class Hybrid(Strategy):
         parts, weights = [self.parts[i] for i in able], [self.weights[i] for i in able]
         own = [part.readied(searcher.server, [_of_part(query, part) for query in queries]) for part in parts]
         pairs = list(zip(parts, own, strict=True))
-        if deeper.limit > WINDOW:
+        if deeper.limit > searcher.window:
             found = [part.search(searcher, of_part, deeper) for part, of_part in pairs]
         else:
             found = _at_once(searcher, pairs, deeper)

@@ -18,6 +18,8 @@ TEXT: Final = "text"
 VECTOR: Final = "vector"
 TOKENS: Final = "tokens"
 METADATA: Final = "metadata"
+#: How many hits a page shows at most, where the index does not say less; what kNN finds at most, anyway.
+WINDOW: Final = 10_000
 #: The object that holds what only we need, and the key of ``_meta`` that says what the index was made with.
 OURS: Final = "vectorface"
 _EXACT: Final = "exact"
@@ -77,6 +79,8 @@ class Layout:
         pipeline: The ingest pipeline that its documents pass, unless a write names another.
         shared: Why deleting the index would delete more than the name stands for; ``None`` if it would not.
         uuid: What tells the index from another one that had its name before.
+        window: How many hits one page shows at most.
+        made_with: The options that count when an index is made, by name, with the values it has.
     """
 
     index: str
@@ -91,6 +95,8 @@ class Layout:
     pipeline: str | None = None
     uuid: str = ""
     shared: str | None = None
+    window: int = WINDOW
+    made_with: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def terms(self) -> str | None:
@@ -151,6 +157,7 @@ def read(name: str, index: str, described: Mapping[str, Any], *, text_field: str
     ours = fingerprint is not None
     text = TEXT if ours else text_field
     types = dict(_types(properties))
+    settings = described.get("settings", {}).get("index", {})
     if set(properties) - _LANGCHAIN and text not in types:
         raise ConfigurationError(
             f"The index {name!r} has no field {text!r} (it has {', '.join(sorted(properties)[:10])}); say "
@@ -172,10 +179,12 @@ def read(name: str, index: str, described: Mapping[str, Any], *, text_field: str
         is_quantized=vector.get("index_options", {}).get("type", "flat") not in _EXACT_TYPES,
         text=text,
         flat=not ours and METADATA not in properties and (text != TEXT or bool(set(properties) - _LANGCHAIN)),
-        uuid=described.get("settings", {}).get("index", {}).get("uuid", ""),
+        uuid=settings.get("uuid", ""),
         types=types,
         shared=_shared(name, index, described.get("aliases", {}), ours=ours),
-        pipeline=_pipeline_of(described.get("settings", {}).get("index", {})),
+        pipeline=_pipeline_of(settings),
+        window=min(WINDOW, int(settings.get("max_result_window", WINDOW))),
+        made_with=_made_with(settings, properties),
     )
 
 
@@ -197,6 +206,20 @@ def _types(properties: Mapping[str, Any], path: str = "") -> Iterator[tuple[str,
             yield from _types(described["properties"], f"{path}{name}.")
         else:
             yield f"{path}{name}", described.get("type", "object")
+
+
+def _made_with(settings: Mapping[str, Any], properties: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of stores and strategies that nothing but a new index would take over."""
+    bm25 = settings.get("similarity", {}).get(OURS, {})
+    return {
+        "shards": int(settings.get("number_of_shards", 1)),
+        "replicas": int(settings.get("number_of_replicas", 0)),
+        "index_type": properties.get(VECTOR, {}).get("index_options", {}).get("type"),
+        "analyzer": properties.get(TEXT, {}).get("analyzer", "standard"),
+        "k1": float(bm25.get("k1", 1.2)),
+        "b": float(bm25.get("b", 0.75)),
+        "pipeline": _pipeline_of(settings),
+    }
 
 
 def _pipeline_of(settings: Mapping[str, Any]) -> str | None:

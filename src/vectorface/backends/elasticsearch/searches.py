@@ -22,8 +22,6 @@ from vectorface.searching import exact_scores
 
 Hits: TypeAlias = Sequence[Mapping[str, Any]]
 
-#: What Elasticsearch finds by kNN, and shows in one page, at most.
-WINDOW: Final = 10_000
 #: How long a server keeps a scan's view of the index between two pages.
 _KEEP_ALIVE: Final = "5m"
 #: Vectors that are compared at a time.
@@ -82,6 +80,11 @@ class Searcher:
         return self._server.version >= (8, 18, 0)
 
     @property
+    def window(self) -> int:
+        """How many hits a page shows at most."""
+        return self.layout.window
+
+    @property
     def server(self) -> Server:
         """What sends requests that name no index."""
         return self._server
@@ -95,7 +98,7 @@ class Searcher:
 
     def pages(self, bodies: Sequence[Mapping[str, Any]], asked: Asked) -> list[Hits]:
         """Answer several searches in one request, each with at most a page of hits."""
-        size = min(asked.limit, WINDOW)
+        size = min(asked.limit, self.window)
         same = {"size": size, "track_total_hits": False, "_source": asked.shown.body}
         full = [{**body, **same} for body in bodies]
         if len(full) == 1:
@@ -117,7 +120,7 @@ class Searcher:
         """Answer a search with more hits than a page holds, page by page."""
         found: list[Mapping[str, Any]] = []
         sort = [{"_score": "desc"}, {"_shard_doc": "asc"}]
-        for page in self._paged({**body, "sort": sort, "_source": asked.shown.body}, WINDOW):
+        for page in self._paged({**body, "sort": sort, "_source": asked.shown.body}, self.window):
             found += page
             if len(found) >= asked.limit:
                 break
@@ -128,7 +131,7 @@ class Searcher:
 
         What fits one batch comes in one request; only for more is the state of the index held on to.
         """
-        size = min(batch_size, WINDOW)
+        size = min(batch_size, self.window)
         body = {
             "query": {"bool": {"filter": list(native)}} if native else {"match_all": {}},
             "_source": shown.body,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from vectorface import bridge
 from vectorface.backends.elasticsearch import layout as layouts
 from vectorface.backends.elasticsearch.bulk import Action, Bulk, Item, Refused
-from vectorface.backends.elasticsearch.codec import shown, source_of, stored_of
+from vectorface.backends.elasticsearch.codec import Revision, shown, source_of, stored_of
 from vectorface.backends.elasticsearch.connection import (
     Credentials,
     ElasticsearchSettings,
@@ -51,6 +52,7 @@ from vectorface.records import IndexInfo, Metric
 if TYPE_CHECKING:
     from elasticsearch import AsyncElasticsearch, Elasticsearch
 
+_LOGGER: Final = logging.getLogger(__name__)
 #: Elasticsearch refuses requests above 100 MB (``http.max_content_length``); far smaller ones load quickest.
 _LIMITS: Final = Limits(
     max_documents=5_000, max_bytes=50_000_000, bytes_per_number=12, batch_documents=500, writers=3
@@ -256,7 +258,7 @@ class ElasticsearchDB(VectorDBInterface):
             layout = self._laid_out(name)
         except IndexNotFoundError:
             return None
-        if self._known is None or name == self._known.info.name:
+        if name == self._asked.index:
             self._known, self._looked = layout, monotonic()
         return IndexInfo(
             name=name,
@@ -302,8 +304,30 @@ class ElasticsearchDB(VectorDBInterface):
         return known
 
     def _check_suits(self, info: IndexInfo) -> None:
-        if info.fingerprint is None:
-            self._check_searchable(self._laid_out(info.name))
+        del info
+        layout = self._known
+        assert layout is not None  # noqa: S101 - it was described a moment ago
+        self._check_searchable(layout)
+        self._warn_of_differences(layout)
+
+    def _warn_of_differences(self, layout: Layout) -> None:
+        """Say which options for a new index do not hold for this one, which was there before."""
+        asked = self._asked
+        wanted = {"shards": asked.shards, "replicas": asked.replicas, **self.strategy.given_options}
+        differences = [
+            f"{name}={value!r} (it has {layout.made_with[name]!r})"
+            for name, value in wanted.items()
+            if value is not None and value != layout.made_with[name]
+        ]
+        there = {part for name in layout.plain for part in (name, name.partition(".")[0])}
+        missing = sorted(asked.fields.keys() - there)
+        differences += [f"fields={missing} (it has no such fields)"] if missing else []
+        if differences:
+            _LOGGER.warning(
+                "The index %r exists already; what counts for new ones was left out: %s.",
+                layout.info.name,
+                ", ".join(differences),
+            )
 
     def _check_searchable(self, layout: Layout) -> None:
         if not layout.ours and (lack := self.strategy.lacks(layout)) is not None:
@@ -478,7 +502,7 @@ class ElasticsearchDB(VectorDBInterface):
                 "index",
                 entry.id,
                 source={**stored[entry.id]["_source"], **self._source(entry, layout)},
-                revision=(stored[entry.id]["_seq_no"], stored[entry.id]["_primary_term"]),
+                revision=Revision.of(stored[entry.id]),
             )
             for entry in entries
             if entry.id not in refused

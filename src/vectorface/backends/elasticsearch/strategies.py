@@ -12,8 +12,8 @@ import numpy as np
 
 from vectorface.backends.elasticsearch.codec import stored_of
 from vectorface.backends.elasticsearch.filters import Clause
-from vectorface.backends.elasticsearch.layout import SIMILARITIES, TEXT, VECTOR
-from vectorface.backends.elasticsearch.searches import WINDOW, Asked, Hits, Searcher
+from vectorface.backends.elasticsearch.layout import SIMILARITIES, TEXT, VECTOR, WINDOW
+from vectorface.backends.elasticsearch.searches import Asked, Hits, Searcher
 from vectorface.encoding import DenseEncoder, EmbeddingsLike, Encoder, Fingerprint
 from vectorface.errors import ConfigurationError, InvalidInputError
 from vectorface.indexes import IndexSpec
@@ -58,6 +58,11 @@ class Strategy(ABC):
         """Return index settings that it needs."""
         return {}
 
+    @property
+    def given_options(self) -> Mapping[str, Any]:
+        """What the caller chose that counts for a new index alone; ``None`` where that is the default."""
+        return {}
+
     def takes(self, vector: Vector | None) -> bool:
         """Tell whether it searches by such a vector."""
         del vector
@@ -81,7 +86,7 @@ class Strategy(ABC):
         """Return for each query up to ``asked.limit`` of the nearest documents that pass, best first."""
         asked, queries = self.widened(asked), self.readied(searcher.server, queries)
         bodies = [self.body(query, asked, searcher) for query in queries]
-        if asked.limit <= WINDOW:
+        if asked.limit <= searcher.window:
             found = searcher.pages(bodies, asked)
         else:
             found = [searcher.deep(body, asked) for body in bodies]
@@ -187,6 +192,11 @@ class Dense(Strategy):
         """Dense vectors by the embedding function."""
         return self._encoder
 
+    @property
+    def given_options(self) -> Mapping[str, Any]:
+        """The type of index."""
+        return {"index_type": None if self.index_type == "hnsw" else self.index_type}
+
     def takes(self, vector: Vector | None) -> bool:
         """Take dense vectors."""
         return vector is not None and not isinstance(vector, Mapping)
@@ -210,7 +220,7 @@ class Dense(Strategy):
 
     def body(self, query: Query, asked: Asked, searcher: Searcher) -> dict[str, Any]:
         """Return a kNN search, filtered before the cut."""
-        wanted = min(asked.limit, WINDOW)
+        wanted = min(asked.limit, searcher.window)
         knn: dict[str, Any] = {
             "field": VECTOR,
             "query_vector": np.asarray(query.vector, dtype=np.float32),
@@ -225,7 +235,7 @@ class Dense(Strategy):
 
     def search(self, searcher: Searcher, queries: Sequence[Query], asked: Asked) -> list[list[Stored]]:
         """Return the nearest; more than kNN can find by comparing with every document."""
-        if asked.limit > WINDOW:
+        if asked.limit > searcher.window:
             return searcher.exact(queries, asked)
         return super().search(searcher, queries, asked)
 
@@ -357,6 +367,11 @@ class BM25(Strategy):
         if not self._parameters:
             return {}
         return {"similarity": {"vectorface": {"type": "BM25", **self._parameters}}}
+
+    @property
+    def given_options(self) -> Mapping[str, Any]:
+        """Analyzer and parameters."""
+        return {"analyzer": None if self.analyzer == "standard" else self.analyzer, **self._parameters}
 
     def lacks(self, layout: Layout) -> str | None:
         """Look for text that is searched by its words."""

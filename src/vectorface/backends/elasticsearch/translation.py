@@ -21,6 +21,7 @@ from vectorface.errors import (
     IndexNotFoundError,
     InferenceQueueFullError,
     InferenceTimeoutError,
+    InvalidQueryError,
     ModelNotFoundError,
     ModelNotReadyError,
     NoCapacityError,
@@ -127,6 +128,8 @@ _BY_TYPE: Final[Mapping[str, type[VectorfaceError]]] = {
     "index_not_found_exception": IndexNotFoundError,
     "resource_already_exists_exception": IndexExistsError,
     "invalid_alias_name_exception": IndexExistsError,
+    "parsing_exception": InvalidQueryError,
+    "query_shard_exception": InvalidQueryError,
     "search_context_missing_exception": TransientError,
     "es_rejected_execution_exception": TransientError,
     "circuit_breaking_exception": TransientError,
@@ -153,6 +156,7 @@ _ADVICE: Final[Mapping[type[VectorfaceError], str]] = {
     IndexNotFoundError: "If it was deleted meanwhile, create_index() makes it anew.",
     AuthenticationError: "Check api_key= or basic_auth=; a key may have expired, or be another cluster's.",
     PermissionDeniedError: "Give the user or API key that privilege, or use another.",
+    InvalidQueryError: "The server cannot use the query: its text may be too long, or native= wrong.",
     InferenceQueueFullError: (
         "The deployment takes no more for now: send less at a time, raise queue_capacity, or give it more "
         "allocations (ElserModel.update())."
