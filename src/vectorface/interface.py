@@ -758,7 +758,7 @@ class VectorDBInterface(Backend):
     def _searched(self, search: Search, queries: Sequence[Query]) -> list[list[Hit]]:
         if not queries:
             return []
-        selection = self._selected(search.filter, search.contains, search.native)
+        selection, kind = self._selected(search.filter, search.contains, search.native), self.score_kind
         fields = _fields(include_vectors=search.search_type == "mmr")
         if search.search_type == "mmr" and any(query.vector is None for query in queries):
             queries = self._with_vectors(queries)
@@ -771,7 +771,7 @@ class VectorDBInterface(Backend):
             [
                 self._hit(stored)
                 for stored in ranked(
-                    search, query, verified(fetch, query, selection, first, search), self.score_kind
+                    search, query, verified(fetch, query, selection, first, search, kind=kind), kind
                 )
             ]
             for query, first in zip(queries, firsts, strict=True)

@@ -136,7 +136,13 @@ def checked_contains(contains: object) -> str | None:
 
 
 def verified(
-    fetch: Fetch, query: Query, selection: Selection, first: Sequence[Stored], search: Search
+    fetch: Fetch,
+    query: Query,
+    selection: Selection,
+    first: Sequence[Stored],
+    search: Search,
+    *,
+    kind: ScoreKind,
 ) -> list[Stored]:
     """Return the nearest documents that the selection accepts, fetching more until there are enough.
 
@@ -146,12 +152,14 @@ def verified(
         selection: What each document must satisfy.
         first: What fetching ``search.candidates`` documents gave.
         search: How many are wanted, and from which score on.
+        kind: The unit of the scores.
     """
     found, limit = first, search.candidates
+    least = None if kind == "rrf" else search.min_score  # looking deeper, more rankings know a document
     while True:
         accepted = [stored for stored in found if selection.accepts(stored)]
         complete = len(accepted) >= search.candidates or len(found) < limit
-        if complete or _below(found, search.min_score):
+        if complete or _below(found, least):
             return accepted[: search.candidates]
         limit *= _GROWTH
         found = fetch(query, limit)

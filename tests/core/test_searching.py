@@ -17,6 +17,7 @@ from vectorface import bridge, searching
 from vectorface.errors import InvalidFilterError, InvalidQueryError
 from vectorface.filters import ALL, parse
 from vectorface.primitives import Query, Selection, Stored
+from vectorface.records import ScoreKind
 from vectorface.searching import (
     Search,
     checked_contains,
@@ -144,11 +145,13 @@ class Shelf:
         self.limits.append(limit)
         return self.stored[:limit]
 
-    def search(self, **options: Any) -> list[str]:
+    def search(self, kind: ScoreKind = "cosine", **options: Any) -> list[str]:
         search = Search(filter=ALL, **options)
         selection = Selection(filter=parse({"wanted": True}))
         first = self.stored[: search.candidates]
-        return [one.id for one in verified(self.fetch, Query(vector=ORIGIN), selection, first, search)]
+        return [
+            one.id for one in verified(self.fetch, Query(vector=ORIGIN), selection, first, search, kind=kind)
+        ]
 
 
 def test_enough_at_once_fetches_no_more() -> None:
@@ -173,6 +176,11 @@ def test_fetching_ends_below_the_least_score() -> None:
     shelf = Shelf(1_000, 600)
     assert shelf.search(k=2, min_score=0.95) == ["0"]
     assert shelf.limits == [8, 32, 128]
+
+
+def test_fetching_goes_on_where_a_deeper_look_raises_scores() -> None:
+    shelf = Shelf(1_000, 600)
+    assert shelf.search("rrf", k=2, min_score=0.95) == ["0", "600"]
 
 
 @settings(max_examples=100, derandomize=True, deadline=None, database=None)
