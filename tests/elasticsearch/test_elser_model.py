@@ -15,7 +15,7 @@ from elasticsearch import Elasticsearch
 from tests.elastic.gateway import Gateway
 from tests.elasticsearch.conftest import Refusing, Requests
 from vectorface.backends.elasticsearch import ElasticsearchDB
-from vectorface.backends.elasticsearch.elser.deployments import AdaptiveAllocations
+from vectorface.backends.elasticsearch.elser.deployments import AdaptiveAllocations, deployment_of
 from vectorface.backends.elasticsearch.elser.model import ElserModel
 from vectorface.backends.elasticsearch.inference import weights_of
 from vectorface.backends.elasticsearch.translation import answered
@@ -400,6 +400,13 @@ def test_a_start_that_takes_too_long_goes_on(gateway: Gateway, model: ElserModel
     assert found.is_started
     assert told[0] == ("starting", 0.0)
     assert told[-1] == ("fully_allocated", 1.0)
+
+
+def test_words_of_a_newer_server_are_read_as_not_started() -> None:
+    status = {"state": "half_allocated", "allocation_count": 1, "target_allocation_count": 2}
+    found = deployment_of({"model_id": ELSER, "state": "resting", "allocation_status": status})
+    assert (found.state, found.allocation_state, found.priority) == ("starting", "starting", "normal")
+    assert not found.is_started
 
 
 def test_an_endless_start_carries_the_servers_reason(gateway: Gateway, model: ElserModel) -> None:

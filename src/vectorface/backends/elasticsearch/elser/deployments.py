@@ -7,15 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal, TypeAlias, get_args
+from typing import Any, Final, Literal, TypeAlias, TypeVar, get_args
 
 from vectorface.backends.elasticsearch.cluster.checks import check_count
 
-Priority: TypeAlias = Literal["normal", "low"]
-WaitFor: TypeAlias = Literal["starting", "started", "fully_allocated"]
+W = TypeVar("W", bound=str)
 
+Priority: TypeAlias = Literal["normal", "low"]
+State: TypeAlias = Literal["starting", "started", "stopping", "failed"]
 #: From nothing to everything, in this order.
-_REACHED: Final = get_args(WaitFor)
+AllocationState: TypeAlias = Literal["starting", "started", "fully_allocated"]
+WaitFor: TypeAlias = AllocationState
+
+_REACHED: Final[tuple[AllocationState, ...]] = get_args(AllocationState)
 _WORKED: Final = "average_inference_time_ms_excluding_cache_hits"
 
 
@@ -111,13 +115,13 @@ class Deployment:
 
     id: str
     model_id: str
-    state: str
-    allocation_state: str
+    state: State
+    allocation_state: AllocationState
     allocations: int
     allocated: int
     threads: int = 1
     queue_capacity: int | None = None
-    priority: str = "normal"
+    priority: Priority = "normal"
     cache_size: str | None = None
     reason: str | None = None
     adaptive: AdaptiveAllocations | None = None
@@ -130,8 +134,6 @@ class Deployment:
 
     def has_reached(self, state: WaitFor) -> bool:
         """Tell whether it has come as far as that, or further."""
-        if self.allocation_state not in _REACHED:
-            return False
         return _REACHED.index(self.allocation_state) >= _REACHED.index(state)
 
     @property
@@ -285,18 +287,23 @@ def deployment_of(stats: Mapping[str, Any]) -> Deployment:
     return Deployment(
         id=stats.get("deployment_id", stats["model_id"]),
         model_id=stats["model_id"],
-        state=stats.get("state", "starting"),
-        allocation_state=status.get("state", "starting"),
+        state=_one_of(get_args(State), stats.get("state"), "starting"),
+        allocation_state=_one_of(_REACHED, status.get("state"), "starting"),
         allocations=wanted,
         allocated=status.get("allocation_count", 0),
         threads=stats.get("threads_per_allocation", 1),
         queue_capacity=stats.get("queue_capacity"),
-        priority=stats.get("priority", "normal"),
+        priority=_one_of(get_args(Priority), stats.get("priority"), "normal"),
         cache_size=stats.get("cache_size"),
         reason=stats.get("reason"),
         adaptive=_adaptive_of(stats.get("adaptive_allocations")),
         nodes=tuple(_node_of(node) for node in stats.get("nodes", ())),
     )
+
+
+def _one_of(known: Iterable[W], told: object, otherwise: W) -> W:
+    """Return a word of the server's, if it is one of those that we know."""
+    return next((word for word in known if word == told), otherwise)
 
 
 def _adaptive_of(told: Mapping[str, Any] | None) -> AdaptiveAllocations | None:
