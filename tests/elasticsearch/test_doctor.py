@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -41,6 +42,8 @@ GB = 1 << 30
 NODE = MlNode(
     id="n", name="es-1", processors=8, memory=8 * GB, total_memory=16 * GB, used_processors=2, busy=True
 )
+
+FULL = replace(NODE, used_processors=8)
 
 COUNTS = "inferences average_ms pending errors rejected timeouts".split()
 
@@ -146,15 +149,72 @@ def test_a_full_queue_where_processors_are_free() -> None:
 
 def test_a_full_queue_where_adaptive_allocations_have_reached_their_end() -> None:
     finding = only(facts(deployment(rejected=40, adaptive=AdaptiveAllocations(1, 2))))
-    assert finding.call == "model.update('search', adaptive=AdaptiveAllocations(1, 8))"
+    assert finding.call == "model.update('search', adaptive=AdaptiveAllocations(minimum=1, maximum=8))"
+
+
+def test_a_full_queue_where_adaptive_allocations_still_grow() -> None:
+    finding = only(facts(deployment(rejected=40, adaptive=AdaptiveAllocations(1, None))))
+    assert "by itself while texts wait" in finding.advice
+    assert finding.call == "model.update('search', adaptive=AdaptiveAllocations(minimum=3, maximum=None))"
+    finding = only(facts(deployment(rejected=40, adaptive=AdaptiveAllocations(1, 20))))
+    assert finding.call == "model.update('search', adaptive=AdaptiveAllocations(minimum=3, maximum=20))"
 
 
 def test_a_full_queue_where_all_processors_are_taken() -> None:
-    full = MlNode(id="n", name="es-1", processors=8, memory=8 * GB, used_processors=8, busy=True)
-    finding = only(facts(deployment(rejected=40), nodes=(full,)))
+    finding = only(facts(deployment(rejected=40), nodes=(FULL,)))
     assert "add machine-learning nodes" in finding.advice
-    finding = only(facts(deployment(rejected=40, threads=4), nodes=(full,)))
-    assert "allocations=8, threads=1" in finding.call
+    assert "0 of 8 processors left" in finding.advice
+    finding = only(facts(deployment(rejected=40, threads=4), nodes=(FULL,)))
+    assert finding.call == "model.stop('search'); model.ensure('search', allocations=8, threads=1)"
+
+
+@pytest.mark.parametrize(("most", "then"), [(None, None), (2, 8)])
+def test_a_full_queue_where_adaptive_allocations_find_no_room(most: int | None, then: int | None) -> None:
+    adaptive = AdaptiveAllocations(1, most)
+    finding = only(facts(deployment(rejected=40, adaptive=adaptive), nodes=(FULL,)))
+    assert "add machine-learning nodes" in finding.advice
+    finding = only(facts(deployment(rejected=40, adaptive=adaptive, threads=4), nodes=(FULL,)))
+    assert finding.call == (
+        "model.stop('search'); model.ensure('search', "
+        f"adaptive=AdaptiveAllocations(minimum=4, maximum={then}), threads=1)"
+    )
+
+
+def test_memory_that_is_missing_is_not_called_processors() -> None:
+    small = MlNode(id="m", name="es-2", processors=8, memory=1 * GB, busy=True)
+    advice = only(facts(deployment(rejected=40), nodes=(FULL, small))).advice
+    assert "node es-2: 1.0 GB of memory left, 2.0 GB needed" in advice
+    assert "processors for" not in advice
+
+
+def test_a_full_queue_of_low_priority_where_processors_are_free() -> None:
+    finding = only(facts(deployment(rejected=40, allocations=1, allocated=1, priority="low")))
+    assert "priority" in finding.advice
+    assert finding.call == "model.stop('search'); model.ensure('search', allocations=6, priority='normal')"
+
+
+def test_low_priority_is_not_judged_by_processors() -> None:
+    waiting = deployment(
+        state="starting", allocation_state="starting", allocations=1, allocated=0, reason="no", priority="low"
+    )
+    finding = only(facts(waiting, nodes=(FULL,)))
+    assert "processors" not in finding.advice
+    assert finding.call == "model.stop('search'); model.ensure('search', allocations=1, priority='low')"
+
+
+def test_nodes_that_could_not_be_read_are_not_called_full() -> None:
+    unread = {"nodes": (), "unread": ("machine-learning nodes",)}
+    assert "could not be read" in only(facts(deployment(rejected=40), **unread)).advice
+    waiting = deployment(state="starting", allocation_state="starting", allocated=0, reason="no room")
+    assert "no machine-learning node" not in only(facts(waiting, **unread)).advice
+
+
+def test_a_deployment_that_is_started_anew_keeps_what_it_has() -> None:
+    waiting = {"state": "starting", "allocation_state": "starting", "allocated": 0, "reason": "no room"}
+    finding = only(facts(deployment(**waiting, allocations=8, threads=2, queue_capacity=50)))
+    assert finding.call == (
+        "model.stop('search'); model.ensure('search', allocations=3, threads=2, queue_capacity=50)"
+    )
 
 
 def test_texts_that_wait_longer_than_searches_do() -> None:
@@ -162,15 +222,38 @@ def test_texts_that_wait_longer_than_searches_do() -> None:
     assert "25 seconds of work" in finding.symptom
 
 
+BY_MODEL = PipelineStats(name="p", model_ids=(ELSER,))
+BY_INGEST = PipelineStats(name="p", model_ids=("ingest",))
+
+
 def test_time_outs_of_a_deployment_that_does_both() -> None:
-    finding = only(facts(deployment(timeouts=3), pipelines=(PipelineStats(name="p"),)))
-    assert "one deployment does both" in finding.cause
-    assert "elser-search" in finding.call
+    finding = only(facts(deployment(timeouts=3), pipelines=(BY_MODEL,)))
+    assert "no deployment is for searches alone" in finding.cause
+    assert "model.ensure('elser-search', threads=2)" in finding.call
+
+
+def test_time_outs_where_each_deployment_does_both() -> None:
+    both = deployment(id="ingest", timeouts=3), deployment()
+    loads = PipelineStats(name="p", model_ids=("ingest", "search"))
+    assert "no deployment is for searches alone" in only(facts(*both, pipelines=(loads,))).cause
+
+
+def test_time_outs_where_another_deployment_is_for_searches() -> None:
+    both = deployment(id="ingest", timeouts=3), deployment()
+    assert "waited in the queue" in only(facts(*both, pipelines=(BY_INGEST,))).cause
 
 
 def test_time_outs_of_a_deployment_for_searches() -> None:
-    finding = only(facts(deployment(timeouts=3)))
-    assert "waited in the queue" in finding.cause
+    assert "waited in the queue" in only(facts(deployment(timeouts=3))).cause
+    both = deployment(id="ingest"), deployment(timeouts=3)
+    assert "waited in the queue" in only(facts(*both, pipelines=(BY_INGEST,))).cause
+
+
+def test_a_deployment_that_is_advised_has_an_id_that_is_free() -> None:
+    finding = only(facts(deployment(id="elser-search", timeouts=3), pipelines=(BY_MODEL,)))
+    assert "model.ensure('elser-search-2', threads=2)" in finding.call
+    finding = only(facts(deployment(id="elser-ingest", threads=4), pipelines=(BY_MODEL,)))
+    assert finding.call == "model.ensure('elser-ingest-2', allocations=8, threads=1)"
 
 
 def test_errors_of_the_model() -> None:
@@ -178,7 +261,7 @@ def test_errors_of_the_model() -> None:
 
 
 def test_threads_for_loading_are_an_advice() -> None:
-    found = diagnose(facts(deployment(threads=4), pipelines=(PipelineStats(name="p"),)))
+    found = diagnose(facts(deployment(threads=4), pipelines=(BY_MODEL,)))
     assert found.is_healthy
     assert found.findings[0].call == "model.ensure('elser-ingest', allocations=8, threads=1)"
 

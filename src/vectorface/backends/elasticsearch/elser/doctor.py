@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, count
 from typing import Final, Literal, TypeAlias, get_args
 
 from vectorface.backends.elasticsearch.elser.deployments import Deployment
 from vectorface.backends.elasticsearch.elser.facts import Facts, NodeLoad
-from vectorface.backends.elasticsearch.elser.nodes import SMALLEST_NODE, memory_of
-from vectorface.backends.elasticsearch.elser.planning import Plan, Wanted, fit
+from vectorface.backends.elasticsearch.elser.nodes import SMALLEST_NODE
+from vectorface.backends.elasticsearch.elser.remedies import anew, ensure, fewer, more
 
 Severity: TypeAlias = Literal["error", "warning", "info"]
 
@@ -128,98 +129,47 @@ def _of_model(facts: Facts) -> Iterator[Finding]:
 # -- one deployment ---------------------------------------------------------------------------------------
 
 
-def _not_started(deployment: Deployment, facts: Facts) -> Iterator[Finding]:
-    if deployment.is_started and deployment.allocated >= deployment.allocations:
-        return
-    plan = _plan(deployment, facts)
-    missing = deployment.allocations - deployment.allocated
-    symptom = (
-        f"Deployment {deployment.id!r} has {deployment.allocated} of {deployment.allocations} allocations."
-    )
-    severity: Severity = "warning" if deployment.is_started else "error"
+def _failed(deployment: Deployment, facts: Facts) -> Iterator[Finding]:
+    del facts
     if deployment.state == "failed":
         yield Finding(
             severity="error",
             symptom=f"Deployment {deployment.id!r} failed.",
             cause=deployment.why or "the server gives no reason.",
             advice="Stop it, and start it again when the cause is gone.",
-            call=f"model.stop({deployment.id!r}, force=True); model.ensure({deployment.id!r})",
+            call=anew(deployment, force=True),
         )
-    elif deployment.why is None:
+
+
+def _not_started(deployment: Deployment, facts: Facts) -> Iterator[Finding]:
+    there, wanted = deployment.allocated, deployment.allocations
+    if deployment.state == "failed" or (deployment.is_started and there >= wanted):
+        return
+    severity: Severity = "warning" if deployment.is_started else "error"
+    symptom = f"Deployment {deployment.id!r} has {there} of {wanted} allocations."
+    if deployment.why is None:
         yield Finding(
             severity=severity,
             symptom=symptom,
-            cause=f"{missing} of them are still starting.",
+            cause=f"{wanted - there} of them are still starting.",
             advice="Wait for them.",
             call=f"model.wait_until_started({deployment.id!r}, wait_for='fully_allocated')",
         )
-    else:
-        yield Finding(
-            severity=severity,
-            symptom=symptom,
-            cause=f"there is no room for more: {deployment.why}",
-            advice=_room_advice(plan),
-            call=_fewer(deployment, plan),
-        )
-
-
-def _plan(deployment: Deployment, facts: Facts) -> Plan:
-    """Plan one allocation more than a deployment has, beside all that runs."""
-    wanted = Wanted(
-        model_id=deployment.model_id,
-        threads=deployment.threads,
-        memory=0 if deployment.allocated else memory_of(deployment.model_id, facts.status.size or 0),
+        return
+    advice, call = fewer(deployment, facts)
+    yield Finding(
+        severity=severity,
+        symptom=symptom,
+        cause=f"there is no room for more: {deployment.why}",
+        advice=advice,
+        call=call,
     )
-    return fit(wanted, facts.nodes)
-
-
-def _room_advice(plan: Plan) -> str:
-    reasons = "; ".join(plan.reasons[1:] or plan.reasons)
-    more = f" ({reasons})" if reasons else ""
-    return f"Ask for fewer allocations or threads, stop another deployment, or add a node{more}."
-
-
-def _fewer(deployment: Deployment, plan: Plan) -> str:
-    fitting = deployment.allocated + plan.max_allocations
-    if not fitting:
-        return "print(model.plan())"
-    if deployment.is_started:
-        return f"model.update({deployment.id!r}, allocations={fitting})"
-    return f"model.stop({deployment.id!r}); model.ensure({deployment.id!r}, allocations={fitting})"
-
-
-def _more(deployment: Deployment, facts: Facts) -> tuple[str, str]:
-    """Return what gives a deployment more allocations, as advice and as a call."""
-    free = _plan(deployment, facts).max_allocations
-    if deployment.adaptive is not None and deployment.adaptive.maximum is not None and free:
-        least, most = deployment.adaptive.minimum, deployment.adaptive.maximum + free
-        return (
-            f"There are processors for {free} allocations more: let it have them.",
-            f"model.update({deployment.id!r}, adaptive=AdaptiveAllocations({least}, {most}))",
-        )
-    if free and deployment.adaptive is None:
-        return (
-            f"There are processors for {free} allocations more: let it have them.",
-            f"model.update({deployment.id!r}, allocations={deployment.allocations + free})",
-        )
-    if deployment.threads > 1:
-        return (
-            (
-                f"All processors are taken. One thread an allocation, and {deployment.threads} times as many "
-                "allocations, expand more texts a second; or add machine-learning nodes."
-            ),
-            (
-                f"model.stop({deployment.id!r}); model.ensure({deployment.id!r}, "
-                f"allocations={deployment.allocations * deployment.threads}, threads=1)"
-            ),
-        )
-    return ("All processors are taken: add machine-learning nodes, or larger ones.", "print(model.plan())")
 
 
 def _queue_full(deployment: Deployment, facts: Facts) -> Iterator[Finding]:
     if not deployment.rejected:
         return
-    advice, call = _more(deployment, facts)
+    advice, call = more(deployment, facts)
     yield Finding(
         severity="warning",
         symptom=(
@@ -238,7 +188,7 @@ def _waiting(deployment: Deployment, facts: Facts) -> Iterator[Finding]:
     wait = deployment.pending * deployment.average_ms / 1000 / deployment.allocated
     if wait <= _SEARCH_TIMEOUT:
         return
-    advice, call = _more(deployment, facts)
+    advice, call = more(deployment, facts)
     yield Finding(
         severity="warning",
         symptom=(
@@ -258,16 +208,18 @@ def _timeouts(deployment: Deployment, facts: Facts) -> Iterator[Finding]:
     if not deployment.timeouts:
         return
     symptom = f"{deployment.timeouts:,} texts timed out at deployment {deployment.id!r}."
-    if facts.pipelines and len(facts.status.deployments) == 1:
+    if _does_both(facts):
+        new = _free_id("elser-search", facts)
         yield Finding(
             severity="warning",
             symptom=symptom,
-            cause="searches wait behind the documents that are being loaded: one deployment does both.",
+            cause="searches wait behind the documents that are being loaded: no deployment is for searches "
+            "alone.",
             advice="Give searches a deployment of their own, with more threads, and name it as search_id.",
-            call="model.ensure('elser-search', threads=2); Elser(..., search_id='elser-search')",
+            call=f"{ensure(new, threads=2)}; Elser(..., search_id={new!r})",
         )
         return
-    advice, call = _more(deployment, facts)
+    advice, call = more(deployment, facts)
     yield Finding(
         severity="warning",
         symptom=symptom,
@@ -290,22 +242,41 @@ def _errors(deployment: Deployment, facts: Facts) -> Iterator[Finding]:
 
 
 def _threads(deployment: Deployment, facts: Facts) -> Iterator[Finding]:
-    alone = len(facts.status.deployments) == 1
-    if facts.pipelines and alone and deployment.threads > 1:
+    if deployment.threads > 1 and _does_both(facts):
         yield Finding(
             severity="info",
             symptom=f"Deployment {deployment.id!r} expands documents with {deployment.threads} threads each.",
             cause="threads make one text quicker, allocations more texts a second.",
             advice="Load documents by a deployment of one thread and many allocations, as Elastic advises, "
             "and search by another.",
-            call=(
-                f"model.ensure('elser-ingest', allocations={deployment.allocations * deployment.threads}, "
-                "threads=1)"
+            call=ensure(
+                _free_id("elser-ingest", facts),
+                allocations=deployment.allocations * deployment.threads,
+                threads=1,
             ),
         )
 
 
+def _does_both(facts: Facts) -> bool:
+    """Tell whether every deployment loads documents, so that none is for searches alone."""
+    return all(_loads(deployment, facts) for deployment in facts.status.deployments)
+
+
+def _loads(deployment: Deployment, facts: Facts) -> bool:
+    """Tell whether pipelines use a deployment: by its id, or by any name of the model if it is the one."""
+    status = facts.status
+    names = status.names if len(status.deployments) == 1 else {deployment.id}
+    return any(not names.isdisjoint(one.model_ids) for one in facts.pipelines)
+
+
+def _free_id(wanted: str, facts: Facts) -> str:
+    """Return an id that no deployment of the model has."""
+    ids = chain([wanted], (f"{wanted}-{number}" for number in count(2)))
+    return next(id_ for id_ in ids if id_ not in facts.status.names)
+
+
 _RULES: Final[Sequence[Callable[[Deployment, Facts], Iterable[Finding]]]] = (
+    _failed,
     _not_started,
     _queue_full,
     _waiting,

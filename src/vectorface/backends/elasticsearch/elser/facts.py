@@ -25,6 +25,7 @@ class PipelineStats:
 
     Attributes:
         name: Its name.
+        model_ids: The models, deployments or endpoints that it uses.
         count: Documents that passed it.
         failed: Documents that failed in it.
         millis: Milliseconds that all of them took.
@@ -34,6 +35,7 @@ class PipelineStats:
     """
 
     name: str
+    model_ids: tuple[str, ...] = ()
     count: int = 0
     failed: int = 0
     millis: int = 0
@@ -150,6 +152,7 @@ def pipeline_stats(pipeline: Pipeline, told: Iterable[Mapping[str, Any]]) -> Pip
     inference = millis.pop("inference", 0)
     return PipelineStats(
         name=pipeline.name,
+        model_ids=pipeline.model_ids,
         count=sum(row.get("count", 0) for row in rows),
         failed=sum(row.get("failed", 0) for row in rows),
         millis=sum(row.get("time_in_millis", 0) for row in rows),
