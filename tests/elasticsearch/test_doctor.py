@@ -6,11 +6,12 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from elasticsearch import Elasticsearch
 
+from tests.conftest import ROOT
 from tests.elastic.gateway import Gateway
 from tests.elasticsearch.conftest import Refusing, Requests
 from vectorface.backends.elasticsearch.cluster.pipelines import Pipeline, Pipelines
@@ -20,7 +21,7 @@ from vectorface.backends.elasticsearch.elser.deployments import (
     ModelStatus,
     NodeDeployment,
 )
-from vectorface.backends.elasticsearch.elser.doctor import Finding, diagnose
+from vectorface.backends.elasticsearch.elser.doctor import Code, Finding, diagnose
 from vectorface.backends.elasticsearch.elser.facts import (
     Facts,
     NodeLoad,
@@ -87,18 +88,19 @@ def test_nothing_to_find_is_healthy() -> None:
 
 def test_a_model_that_is_not_there() -> None:
     finding = only(Facts(status=ModelStatus(model_id=ELSER, exists=False)))
-    assert (finding.severity, finding.call) == ("error", "model.ensure()")
+    assert (finding.severity, finding.code) == ("error", "model_missing")
+    assert finding.call == "model.ensure()"
 
 
 def test_a_model_that_is_being_downloaded() -> None:
     finding = only(Facts(status=ModelStatus(model_id=ELSER, exists=True)))
-    assert "not complete" in finding.symptom
+    assert finding.code == "model_incomplete"
     assert finding.call == "model.wait_until_downloaded()"
 
 
 def test_a_model_that_nothing_runs() -> None:
     finding = only(Facts(status=ModelStatus(model_id=ELSER, exists=True, downloaded=True)))
-    assert "Nothing runs" in finding.symptom
+    assert finding.code == "not_deployed"
 
 
 # -- deployments ------------------------------------------------------------------------------------------
@@ -110,7 +112,7 @@ def test_a_deployment_without_room_is_told_what_fits() -> None:
         state="starting", allocation_state="starting", allocations=8, allocated=0, reason=reason, nodes=()
     )
     finding = only(facts(waiting))
-    assert finding.severity == "error"
+    assert (finding.severity, finding.code) == ("error", "no_room")
     assert reason in finding.cause
     assert finding.call == "model.stop('search'); model.ensure('search', allocations=6)"
 
@@ -126,24 +128,25 @@ def test_a_deployment_that_can_never_fit_needs_a_node() -> None:
 
 def test_a_deployment_that_is_partly_there() -> None:
     finding = only(facts(deployment(allocation_state="started", allocations=16, reason="no room")))
-    assert finding.severity == "warning"
+    assert (finding.severity, finding.code) == ("warning", "no_room")
     assert finding.call == "model.update('search', allocations=8)"
 
 
 def test_a_deployment_that_is_starting() -> None:
     finding = only(facts(deployment(state="starting", allocation_state="starting", allocated=0)))
-    assert "still starting" in finding.cause
-    assert "wait_until_started" in finding.call
+    assert finding.code == "still_starting"
+    assert finding.call == "model.wait_until_started('search', wait_for='fully_allocated')"
 
 
 def test_a_deployment_that_failed() -> None:
     finding = only(facts(deployment(state="failed", allocation_state="starting", allocated=0, reason="oops")))
-    assert finding.cause == "oops"
+    assert (finding.code, finding.cause) == ("deployment_failed", "oops")
+    assert finding.call == "model.stop('search', force=True); model.ensure('search', allocations=2)"
 
 
 def test_a_full_queue_where_processors_are_free() -> None:
     finding = only(facts(deployment(rejected=40, inferences=900)))
-    assert "refused 40 texts" in finding.symptom
+    assert finding.code == "queue_full"
     assert finding.call == "model.update('search', allocations=8)"
 
 
@@ -219,6 +222,7 @@ def test_a_deployment_that_is_started_anew_keeps_what_it_has() -> None:
 
 def test_texts_that_wait_longer_than_searches_do() -> None:
     finding = only(facts(deployment(pending=500, inferences=10, average_ms=100.0)))
+    assert finding.code == "texts_waiting"
     assert "25 seconds of work" in finding.symptom
 
 
@@ -228,25 +232,25 @@ BY_INGEST = PipelineStats(name="p", model_ids=("ingest",))
 
 def test_time_outs_of_a_deployment_that_does_both() -> None:
     finding = only(facts(deployment(timeouts=3), pipelines=(BY_MODEL,)))
-    assert "no deployment is for searches alone" in finding.cause
+    assert finding.code == "searches_behind_loads"
     assert "model.ensure('elser-search', threads=2)" in finding.call
 
 
 def test_time_outs_where_each_deployment_does_both() -> None:
     both = deployment(id="ingest", timeouts=3), deployment()
     loads = PipelineStats(name="p", model_ids=("ingest", "search"))
-    assert "no deployment is for searches alone" in only(facts(*both, pipelines=(loads,))).cause
+    assert only(facts(*both, pipelines=(loads,))).code == "searches_behind_loads"
 
 
 def test_time_outs_where_another_deployment_is_for_searches() -> None:
     both = deployment(id="ingest", timeouts=3), deployment()
-    assert "waited in the queue" in only(facts(*both, pipelines=(BY_INGEST,))).cause
+    assert only(facts(*both, pipelines=(BY_INGEST,))).code == "timeouts"
 
 
 def test_time_outs_of_a_deployment_for_searches() -> None:
-    assert "waited in the queue" in only(facts(deployment(timeouts=3))).cause
+    assert only(facts(deployment(timeouts=3))).code == "timeouts"
     both = deployment(id="ingest"), deployment(timeouts=3)
-    assert "waited in the queue" in only(facts(*both, pipelines=(BY_INGEST,))).cause
+    assert only(facts(*both, pipelines=(BY_INGEST,))).code == "timeouts"
 
 
 def test_a_deployment_that_is_advised_has_an_id_that_is_free() -> None:
@@ -257,12 +261,13 @@ def test_a_deployment_that_is_advised_has_an_id_that_is_free() -> None:
 
 
 def test_errors_of_the_model() -> None:
-    assert "2 texts failed" in only(facts(deployment(errors=2))).symptom
+    assert only(facts(deployment(errors=2))).code == "inference_errors"
 
 
 def test_threads_for_loading_are_an_advice() -> None:
     found = diagnose(facts(deployment(threads=4), pipelines=(BY_MODEL,)))
     assert found.is_healthy
+    assert found.findings[0].code == "threads_for_loads"
     assert found.findings[0].call == "model.ensure('elser-ingest', allocations=8, threads=1)"
 
 
@@ -271,36 +276,41 @@ def test_threads_for_loading_are_an_advice() -> None:
 
 def test_failures_of_a_pipeline() -> None:
     finding = only(facts(pipelines=(PipelineStats(name="p", count=100, failed=7),)))
+    assert finding.code == "pipeline_failures"
     assert finding.symptom == "7 of 100 documents failed in the pipeline 'p'."
 
 
 def test_a_pipeline_that_hides_failures_is_the_worst() -> None:
     hiding = PipelineStats(name="p", failed=1, hides=("its inference processor has ignore_failure",))
     found = diagnose(facts(pipelines=(hiding,)))
-    assert [finding.severity for finding in found.findings] == ["error", "warning"]
+    assert [finding.code for finding in found.findings] == ["hidden_failures", "pipeline_failures"]
     assert found.bottleneck == found.findings[0]
 
 
 def test_a_pipeline_whose_time_is_not_the_models() -> None:
     slow = PipelineStats(name="p", count=10, millis=1000, inference_millis=100, slowest="grok")
-    assert "grok" in only(facts(pipelines=(slow,))).cause
+    finding = only(facts(pipelines=(slow,)))
+    assert finding.code == "slow_processor"
+    assert "grok" in finding.cause
 
 
 def test_a_node_that_is_too_small() -> None:
     small = MlNode(id="n", name="es-1", processors=2, memory=1 * GB, total_memory=2 * GB)
-    assert "2.0 GB" in only(facts(nodes=(small,))).symptom
+    finding = only(facts(nodes=(small,)))
+    assert finding.code == "small_node"
+    assert "2.0 GB" in finding.symptom
 
 
 def test_processors_that_the_model_takes() -> None:
     finding = only(facts(deployment(pending=1), loads=(NodeLoad(name="es-1", cpu=97),)))
-    assert "too small for what comes" in finding.cause
+    assert finding.code == "node_full"
 
 
 def test_processors_that_other_work_takes() -> None:
     load = NodeLoad(name="es-1", cpu=97, threads={"write": 80.0, "search": 20.0})
     finding = only(facts(deployment(pending=1), loads=(load,)))
+    assert finding.code == "node_busy"
     assert "'write' threads take 80%" in finding.cause
-    assert "node.roles" in finding.advice
 
 
 def test_busy_processors_are_no_matter_while_nothing_waits() -> None:
@@ -309,6 +319,7 @@ def test_busy_processors_are_no_matter_while_nothing_waits() -> None:
 
 def test_the_optimized_model_is_an_advice_where_it_runs() -> None:
     found = diagnose(facts(loads=(NodeLoad(name="es-1", cpu=5, system="Linux amd64"),)))
+    assert found.findings[0].code == "platform_free_model"
     assert "_linux-x86_64" in found.findings[0].call
     assert found.is_healthy
     assert not diagnose(facts(loads=(NodeLoad(name="es-1", cpu=5, system="Linux aarch64"),))).findings
@@ -316,6 +327,12 @@ def test_the_optimized_model_is_an_advice_where_it_runs() -> None:
 
 def test_what_could_not_be_read_is_named() -> None:
     assert "Not looked at" in str(diagnose(facts(unread=("load of nodes",))))
+
+
+@pytest.mark.parametrize("code", get_args(Code))
+def test_every_code_is_explained(code: str) -> None:
+    assert f"``{code}``" in (Finding.__doc__ or "")
+    assert f"`{code}`" in (ROOT / "docs" / "elser.md").read_text()
 
 
 def test_a_finding_reads_like_an_answer() -> None:
@@ -372,16 +389,17 @@ def loaded(client: Elasticsearch, name: str) -> Iterator[str]:
 
 
 def test_each_step_of_a_models_life_has_its_finding(gateway: Gateway, model: ElserModel) -> None:
-    assert "There is no model" in model.doctor().findings[0].symptom
+    assert model.doctor().findings[0].code == "model_missing"
     gateway.configure(download_seconds=0.3)
     model.put()
-    assert "not complete" in model.doctor().findings[0].symptom
+    assert model.doctor().findings[0].code == "model_incomplete"
     model.wait_until_downloaded()
-    assert "Nothing runs" in model.doctor().findings[0].symptom
+    assert model.doctor().findings[0].code == "not_deployed"
     gateway.configure(processors=2, lazy_nodes=1)
     model.start("big", threads=4)
     found = model.doctor()
     assert found.bottleneck is not None
+    assert found.bottleneck.code == "no_room"
     assert "insufficient allocated processors" in found.bottleneck.cause
     model.stop("big")
     model.ensure()
@@ -395,6 +413,7 @@ def test_a_full_queue_is_found_and_its_remedy_works(gateway: Gateway, model: Els
         model.infer([f"text {i}" for i in range(12)], deployment_id="search")
     bottleneck = model.doctor().bottleneck
     assert bottleneck is not None
+    assert bottleneck.code == "queue_full"
     assert "its queue of 2 was full" in bottleneck.cause
     assert bottleneck.call == "model.update('search', allocations=8)"
     assert model.update("search", allocations=8).allocations == 8
@@ -406,14 +425,14 @@ def test_time_outs_are_found(gateway: Gateway, deployed: ElserModel) -> None:
         deployed.infer(["a lamp"], timeout=0.1)
     bottleneck = deployed.doctor().bottleneck
     assert bottleneck is not None
-    assert "timed out" in bottleneck.symptom
+    assert bottleneck.code == "timeouts"
 
 
 def test_failures_of_a_pipeline_are_found(client: Elasticsearch, loaded: str, deployed: ElserModel) -> None:
     documents: list[dict[str, Any]] = [{"x": 1}, *({"text": f"a lamp {i}"} for i in range(3))]
     assert client.bulk(index=loaded, operations=bulk_of(documents))["errors"]
     found = deployed.doctor()
-    assert [one.symptom for one in found.findings if "failed" in one.symptom] == [
+    assert [one.symptom for one in found.findings if one.code == "pipeline_failures"] == [
         f"1 of 4 documents failed in the pipeline '{loaded}'."
     ]
     [stats] = found.facts.pipelines
@@ -433,7 +452,7 @@ def test_the_doctor_looks_while_the_model_works(
     found = deployed.doctor()
     gateway.configure(service_seconds=0)
     worker.join()
-    assert "seconds of work" in str(found)
+    assert "texts_waiting" in {one.code for one in found.findings}
 
 
 def test_what_a_privilege_is_missing_for_is_left_out_and_named(deployed: ElserModel) -> None:
@@ -459,6 +478,7 @@ def test_a_pipeline_whose_deployment_is_gone_is_named(deployed: ElserModel, clie
     try:
         found = deployed.doctor()
         assert found.bottleneck is not None
+        assert found.bottleneck.code == "pipeline_without_model"
         assert "'books' uses 'elser-ingest', which nothing runs" in str(found.bottleneck)
         assert found.bottleneck.call == "model.ensure('elser-ingest')"
     finally:

@@ -10,9 +10,31 @@ from typing import Final, Literal, TypeAlias, get_args
 from vectorface.backends.elasticsearch.elser.deployments import Deployment
 from vectorface.backends.elasticsearch.elser.facts import Facts, NodeLoad
 from vectorface.backends.elasticsearch.elser.nodes import SMALLEST_NODE
-from vectorface.backends.elasticsearch.elser.remedies import anew, ensure, fewer, more
+from vectorface.backends.elasticsearch.elser.remedies import anew, ensure, fewer, more, wait_for
 
 Severity: TypeAlias = Literal["error", "warning", "info"]
+Code: TypeAlias = Literal[
+    "model_missing",
+    "model_incomplete",
+    "not_deployed",
+    "deployment_failed",
+    "still_starting",
+    "no_room",
+    "queue_full",
+    "texts_waiting",
+    "searches_behind_loads",
+    "timeouts",
+    "inference_errors",
+    "threads_for_loads",
+    "hidden_failures",
+    "pipeline_failures",
+    "slow_processor",
+    "pipeline_without_model",
+    "small_node",
+    "node_busy",
+    "node_full",
+    "platform_free_model",
+]
 
 #: Seconds after which Elasticsearch gives up on the expansion of a search's text
 #: (``InferModelAction.Request.DEFAULT_TIMEOUT_FOR_API``).
@@ -33,8 +55,21 @@ _OPTIMIZED: Final = ".elser_model_2_linux-x86_64"
 class Finding:
     """Something that holds things up.
 
+    The codes stay the same from one version to the next, the words for people need not. They are:
+
+    - of the model: ``model_missing``, ``model_incomplete`` (not all of it is downloaded), ``not_deployed``,
+      ``platform_free_model`` (where the optimized one runs);
+    - of a deployment: ``deployment_failed``, ``still_starting``, ``no_room`` (for all its allocations),
+      ``queue_full``, ``texts_waiting`` (for longer than searches do), ``timeouts``,
+      ``searches_behind_loads`` (time-outs, where no deployment is for searches alone),
+      ``inference_errors``, ``threads_for_loads`` (where allocations would load more);
+    - of a pipeline: ``hidden_failures``, ``pipeline_failures``, ``slow_processor`` (another than ELSER's),
+      ``pipeline_without_model``;
+    - of a node: ``small_node``, ``node_busy`` (with other work), ``node_full`` (of the model's).
+
     Attributes:
         severity: ``error`` (does not work), ``warning`` (works badly) or ``info`` (could work better).
+        code: What it is, for programs.
         symptom: What is seen.
         cause: Why that is.
         advice: What to do.
@@ -42,6 +77,7 @@ class Finding:
     """
 
     severity: Severity
+    code: Code
     symptom: str
     cause: str
     advice: str
@@ -103,6 +139,7 @@ def _of_model(facts: Facts) -> Iterator[Finding]:
     if not status.exists:
         yield Finding(
             severity="error",
+            code="model_missing",
             symptom=f"There is no model {status.model_id!r}.",
             cause="nobody had it downloaded, or somebody deleted it.",
             advice="Have it downloaded and deployed.",
@@ -111,6 +148,7 @@ def _of_model(facts: Facts) -> Iterator[Finding]:
     elif not status.downloaded:
         yield Finding(
             severity="error",
+            code="model_incomplete",
             symptom=f"The model {status.model_id!r} is not complete.",
             cause="it is still being downloaded, or the download failed (index .ml-notifications-*).",
             advice="Wait for it; if nothing comes, the cluster cannot reach https://ml-models.elastic.co.",
@@ -119,6 +157,7 @@ def _of_model(facts: Facts) -> Iterator[Finding]:
     elif not status.deployments:
         yield Finding(
             severity="error",
+            code="not_deployed",
             symptom=f"Nothing runs the model {status.model_id!r}.",
             cause="it was downloaded and never deployed, or its deployments were stopped.",
             advice="Deploy it.",
@@ -134,6 +173,7 @@ def _failed(deployment: Deployment, facts: Facts) -> Iterator[Finding]:
     if deployment.state == "failed":
         yield Finding(
             severity="error",
+            code="deployment_failed",
             symptom=f"Deployment {deployment.id!r} failed.",
             cause=deployment.why or "the server gives no reason.",
             advice="Stop it, and start it again when the cause is gone.",
@@ -142,25 +182,15 @@ def _failed(deployment: Deployment, facts: Facts) -> Iterator[Finding]:
 
 
 def _not_started(deployment: Deployment, facts: Facts) -> Iterator[Finding]:
-    there, wanted = deployment.allocated, deployment.allocations
+    there, wanted, why = deployment.allocated, deployment.allocations, deployment.why
     if deployment.state == "failed" or (deployment.is_started and there >= wanted):
         return
-    severity: Severity = "warning" if deployment.is_started else "error"
-    symptom = f"Deployment {deployment.id!r} has {there} of {wanted} allocations."
-    if deployment.why is None:
-        yield Finding(
-            severity=severity,
-            symptom=symptom,
-            cause=f"{wanted - there} of them are still starting.",
-            advice="Wait for them.",
-            call=f"model.wait_until_started({deployment.id!r}, wait_for='fully_allocated')",
-        )
-        return
-    advice, call = fewer(deployment, facts)
+    advice, call = fewer(deployment, facts) if why else wait_for(deployment)
     yield Finding(
-        severity=severity,
-        symptom=symptom,
-        cause=f"there is no room for more: {deployment.why}",
+        severity="warning" if deployment.is_started else "error",
+        code="no_room" if why else "still_starting",
+        symptom=f"Deployment {deployment.id!r} has {there} of {wanted} allocations.",
+        cause=f"there is no room for more: {why}" if why else f"{wanted - there} of them are still starting.",
         advice=advice,
         call=call,
     )
@@ -172,6 +202,7 @@ def _queue_full(deployment: Deployment, facts: Facts) -> Iterator[Finding]:
     advice, call = more(deployment, facts)
     yield Finding(
         severity="warning",
+        code="queue_full",
         symptom=(
             f"Deployment {deployment.id!r} refused {deployment.rejected:,} texts, and expanded "
             f"{deployment.inferences:,}."
@@ -191,6 +222,7 @@ def _waiting(deployment: Deployment, facts: Facts) -> Iterator[Finding]:
     advice, call = more(deployment, facts)
     yield Finding(
         severity="warning",
+        code="texts_waiting",
         symptom=(
             f"{deployment.pending:,} texts wait for deployment {deployment.id!r}, which is "
             f"{wait:.0f} seconds of work."
@@ -212,9 +244,9 @@ def _timeouts(deployment: Deployment, facts: Facts) -> Iterator[Finding]:
         new = _free_id("elser-search", facts)
         yield Finding(
             severity="warning",
+            code="searches_behind_loads",
             symptom=symptom,
-            cause="searches wait behind the documents that are being loaded: no deployment is for searches "
-            "alone.",
+            cause="searches wait behind what is being loaded: no deployment is for searches alone.",
             advice="Give searches a deployment of their own, with more threads, and name it as search_id.",
             call=f"{ensure(new, threads=2)}; Elser(..., search_id={new!r})",
         )
@@ -222,6 +254,7 @@ def _timeouts(deployment: Deployment, facts: Facts) -> Iterator[Finding]:
     advice, call = more(deployment, facts)
     yield Finding(
         severity="warning",
+        code="timeouts",
         symptom=symptom,
         cause="they waited in the queue for longer than whoever sent them.",
         advice=f"{advice} Or wait longer: infer(timeout=...), write_timeout= of Elser.",
@@ -234,6 +267,7 @@ def _errors(deployment: Deployment, facts: Facts) -> Iterator[Finding]:
     if deployment.errors:
         yield Finding(
             severity="warning",
+            code="inference_errors",
             symptom=f"{deployment.errors:,} texts failed at deployment {deployment.id!r}.",
             cause="the model's process answered with errors, which are in the log of its node.",
             advice="Try one of the texts by itself; if all fail, stop the deployment and start it again.",
@@ -245,6 +279,7 @@ def _threads(deployment: Deployment, facts: Facts) -> Iterator[Finding]:
     if deployment.threads > 1 and _does_both(facts):
         yield Finding(
             severity="info",
+            code="threads_for_loads",
             symptom=f"Deployment {deployment.id!r} expands documents with {deployment.threads} threads each.",
             cause="threads make one text quicker, allocations more texts a second.",
             advice="Load documents by a deployment of one thread and many allocations, as Elastic advises, "
@@ -294,6 +329,7 @@ def _of_pipelines(facts: Facts) -> Iterator[Finding]:
         if one.hides:
             yield Finding(
                 severity="error",
+                code="hidden_failures",
                 symptom=f"The pipeline {one.name!r} makes documents that failed look written.",
                 cause=f"{'; '.join(one.hides)}.",
                 advice="Make it anew, so that whoever writes is told; find those without tokens and write "
@@ -303,6 +339,7 @@ def _of_pipelines(facts: Facts) -> Iterator[Finding]:
         if one.failed:
             yield Finding(
                 severity="warning",
+                code="pipeline_failures",
                 symptom=f"{one.failed:,} of {one.count:,} documents failed in the pipeline {one.name!r}.",
                 cause="the model was not there, its queue was full, or the documents have no text.",
                 advice="Whoever wrote them was told which; try one to see why.",
@@ -311,6 +348,7 @@ def _of_pipelines(facts: Facts) -> Iterator[Finding]:
         if one.slowest and one.millis and one.inference_millis < _HALF * one.millis:
             yield Finding(
                 severity="warning",
+                code="slow_processor",
                 symptom=(
                     f"The pipeline {one.name!r} takes {one.millis / max(1, one.count):.0f} ms a document, "
                     "and less than half of it is ELSER's."
@@ -325,6 +363,7 @@ def _of_dangling(facts: Facts) -> Iterator[Finding]:
     for pipeline, id_ in facts.dangling:
         yield Finding(
             severity="error",
+            code="pipeline_without_model",
             symptom=f"The pipeline {pipeline!r} uses {id_!r}, which nothing runs.",
             cause="that deployment was stopped, or never started; what is written through it fails.",
             advice="Deploy the model under that name, or delete the pipeline if no index has it any more.",
@@ -337,6 +376,7 @@ def _of_nodes(facts: Facts) -> Iterator[Finding]:
         if 0 < node.total_memory < SMALLEST_NODE:
             yield Finding(
                 severity="warning",
+                code="small_node",
                 symptom=f"Node {node.name!r} has {node.total_memory / (1 << 30):.1f} GB of memory.",
                 cause="ELSER needs a machine-learning node of 4 GB at least, as Elastic says.",
                 advice="Give machine learning a larger node.",
@@ -350,18 +390,21 @@ def _of_nodes(facts: Facts) -> Iterator[Finding]:
 def _of_load(load: NodeLoad) -> Iterator[Finding]:
     if load.cpu is None or load.cpu < _FULL:
         return
-    other = max((load.threads or {}).items(), key=lambda item: item[1], default=("", 0.0))
-    if other[1] >= _BUSY:
+    pool, percent = max((load.threads or {}).items(), key=lambda item: item[1], default=("", 0.0))
+    symptom = f"The processors of node {load.name!r} are busy ({load.cpu}%) while texts wait."
+    if percent >= _BUSY:
         yield Finding(
             severity="warning",
-            symptom=f"The processors of node {load.name!r} are busy ({load.cpu}%) while texts wait.",
-            cause=f"the node does other work, too: its {other[0]!r} threads take {other[1]:.0f}%.",
+            code="node_busy",
+            symptom=symptom,
+            cause=f"the node does other work, too: its {pool!r} threads take {percent:.0f}%.",
             advice="Give machine learning nodes of its own (node.roles: [ml]).",
         )
     else:
         yield Finding(
             severity="warning",
-            symptom=f"The processors of node {load.name!r} are busy ({load.cpu}%) while texts wait.",
+            code="node_full",
+            symptom=symptom,
             cause="the model takes them all: the node is too small for what comes.",
             advice="Add machine-learning nodes, or larger ones.",
             call="print(model.plan())",
@@ -373,6 +416,7 @@ def _of_choice(facts: Facts) -> Iterator[Finding]:
     if facts.status.model_id == ".elser_model_2" and systems == {"Linux amd64"}:
         yield Finding(
             severity="info",
+            code="platform_free_model",
             symptom="The model is the one for any platform.",
             cause="all machine-learning nodes run Linux on Intel's or AMD's processors.",
             advice="The optimized model gives the same tokens and is quicker: Elastic measured 22 documents "

@@ -91,10 +91,17 @@ def fewer(deployment: Deployment, facts: Facts) -> Remedy:
     """
     plan = _one_more(deployment, facts)
     reasons = "; ".join(plan.reasons[1:]) if plan.nodes else ""
-    more = f" ({reasons})" if reasons else ""
+    told = f" ({reasons})" if reasons else ""
     return Remedy(
-        f"Ask for fewer allocations or threads, stop another deployment, or add a node{more}.",
+        f"Ask for fewer allocations or threads, stop another deployment, or add a node{told}.",
         _fitting(deployment, deployment.allocated + plan.max_allocations),
+    )
+
+
+def wait_for(deployment: Deployment) -> Remedy:
+    """Return how to wait for a deployment that is starting."""
+    return Remedy(
+        "Wait for them.", _call("wait_until_started", deployment.id, {"wait_for": "fully_allocated"})
     )
 
 
