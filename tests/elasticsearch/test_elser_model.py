@@ -14,7 +14,8 @@ from elasticsearch import Elasticsearch
 
 from tests.elastic.gateway import Gateway
 from tests.elasticsearch.conftest import Refusing, Requests
-from vectorface.backends.elasticsearch import ElasticsearchDB
+from vectorface.backends.elasticsearch import ElasticsearchDB, Elser
+from vectorface.backends.elasticsearch.cluster.access import server_behind
 from vectorface.backends.elasticsearch.elser.deployments import AdaptiveAllocations, deployment_of
 from vectorface.backends.elasticsearch.elser.model import ElserModel
 from vectorface.backends.elasticsearch.inference import weights_of
@@ -727,6 +728,23 @@ def test_an_explanation_that_cannot_be_had_hides_nothing(deployed: ElserModel) -
     deployed._server = refusing
     with pytest.raises(ModelNotFoundError, match="serach"):
         deployed.stop("serach")
+
+
+@pytest.mark.parametrize(
+    ("strategy", "expected"),
+    [
+        (Elser(), ELSER),
+        (Elser(OPTIMIZED), ELSER),
+        (Elser("elser-ingest"), None),
+        (Elser(inference_id=".elser-2-elasticsearch"), None),
+    ],
+)
+def test_without_a_privilege_an_id_tells_the_model_if_it_is_elsers(
+    client: Elasticsearch, strategy: Elser, expected: str | None
+) -> None:
+    refused = PermissionDeniedError("no")
+    strategy.opened(Refusing(server_behind(client), {"GET /_ml": refused, "GET /_inference": refused}))
+    assert strategy.encoder.fingerprint("dot").embedding == expected
 
 
 # -- async ------------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from vectorface.backends.elasticsearch.inference import inferred, model_behind, 
 from vectorface.backends.elasticsearch.layout import TEXT, TOKENS
 from vectorface.backends.elasticsearch.pace import Pace
 from vectorface.backends.elasticsearch.processors import MAX_TOKENS, MODEL_ID, elser_processors, hiding
+from vectorface.backends.elasticsearch.released import is_elser, platform_free
 from vectorface.backends.elasticsearch.searches import Asked, Searcher
 from vectorface.backends.elasticsearch.server import path_of
 from vectorface.backends.elasticsearch.sparse import Pruning, TokenStrategy, sparse_clause, tokens_of
@@ -136,7 +137,7 @@ class Elser(TokenStrategy, Expanded):
             model = model_behind(server, self.model_id, is_endpoint=self.is_endpoint)
         except ModelNotFoundError as error:
             self._missing, model = error, None
-        self._encoder.reads_for(model or (self.model_id if self.model_id.startswith(".elser") else None))
+        self._encoder.reads_for(model or (platform_free(self.model_id) if is_elser(self.model_id) else None))
 
     def check_writable(self, layout: Layout) -> None:
         """Refuse an index without a pipeline: its documents would get no tokens.

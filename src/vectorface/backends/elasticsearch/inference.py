@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from vectorface.backends.elasticsearch.processors import INPUT_FIELD
+from vectorface.backends.elasticsearch.released import platform_free
 from vectorface.backends.elasticsearch.server import path_of, time_of
 from vectorface.errors import BackendError, ModelError, ModelNotFoundError, TransientError
 
@@ -16,9 +17,6 @@ if TYPE_CHECKING:
 MARGIN: Final = 10.0
 #: Texts of one request; each of them takes a place in the deployment's queue.
 _BATCH: Final = 16
-
-#: How Elastic marks the model that is optimized for Linux on x86.
-_OPTIMIZED: Final = "_linux-x86_64"
 
 
 def model_behind(server: Server, name: str, *, is_endpoint: bool = False) -> str | None:
@@ -51,7 +49,7 @@ def model_behind(server: Server, name: str, *, is_endpoint: bool = False) -> str
         models = [one.get("service_settings", {}).get("model_id") for one in answer.get("endpoints", ())]
     else:
         models = [one.get("model_id") for one in answer.get("trained_model_stats", ())]
-    known = {model.removesuffix(_OPTIMIZED) for model in models if model}
+    known = {platform_free(model) for model in models if model}
     return known.pop() if len(known) == 1 else None
 
 

@@ -6,10 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from vectorface.backends.elasticsearch.layout import TEXT, TOKENS
+from vectorface.backends.elasticsearch.released import ELSER_2
 from vectorface.backends.elasticsearch.server import Version
 
-#: The id under which Elastic publishes ELSER v2.
-MODEL_ID: Final = ".elser_model_2"
+#: The model of whoever names none.
+MODEL_ID: Final = ELSER_2
 #: Elastic's packages read this field (its guide, "ELSER", download by the API).
 INPUT_FIELD: Final = "text_field"
 #: ELSER reads so many tokens of a text, two of them its frame (Elastic's guide, "ELSER", limitations).

@@ -25,6 +25,7 @@ from vectorface.backends.elasticsearch.elser.deployments import (
     model_of,
 )
 from vectorface.backends.elasticsearch.processors import INPUT_FIELD, MODEL_ID
+from vectorface.backends.elasticsearch.released import is_elser, optimized
 from vectorface.backends.elasticsearch.server import path_of
 from vectorface.errors import (
     BackendError,
@@ -39,8 +40,6 @@ from vectorface.errors import (
 PATIENCE: Final = 600.0
 _MODELS: Final = "/_ml/trained_models"
 _PAGE: Final = 100
-#: What Elastic's own packages of ELSER are called; the cluster can fetch them by itself.
-_PACKAGED: Final = ".elser_model_"
 
 
 class Model(Remote):
@@ -165,10 +164,10 @@ class Model(Remote):
         return False
 
     def _put(self) -> bool:
-        if not self.model_id.startswith(_PACKAGED):
+        if not is_elser(self.model_id):
             raise ConfigurationError(
                 f"The cluster has no model {self.model_id!r} and can fetch ELSER alone ({MODEL_ID!r}, "
-                f"'{MODEL_ID}_linux-x86_64'); bring models of your own in with Elastic's eland."
+                f"{optimized(MODEL_ID)!r}); bring models of your own in with Elastic's eland."
             )
         body = {"input": {"field_names": [INPUT_FIELD]}}
         try:

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from vectorface.backends.elasticsearch.elser.deployments import Deployment, deployments_of
 from vectorface.backends.elasticsearch.elser.starting import bytes_of
+from vectorface.backends.elasticsearch.released import is_elser
 from vectorface.backends.elasticsearch.server import Server
 
 _MB: Final = 1 << 20
@@ -78,7 +79,7 @@ def memory_of(model_id: str, size: int, cache_size: str | None = None) -> int:
         cache_size: Memory for texts that come again, as in ``500mb``; the model's size if left out.
     """
     cache = max(0, bytes_of(cache_size) - size) if cache_size is not None else 0
-    if model_id.startswith((".elser_model_1", ".elser_model_2")):
+    if is_elser(model_id):
         return ELSER_MEMORY + cache
     return _MODEL_OVERHEAD + 2 * size + cache
 

@@ -23,6 +23,7 @@ from vectorface.backends.elasticsearch.elser.nodes import (
     ml_nodes,
 )
 from vectorface.backends.elasticsearch.elser.starting import check_size
+from vectorface.backends.elasticsearch.released import ELSER_2, optimized, platform_free
 from vectorface.backends.elasticsearch.server import Server
 from vectorface.errors import ConfigurationError
 
@@ -34,7 +35,6 @@ _MEASURED: Final[Mapping[bool, Sequence[tuple[int, float]]]] = {
     True: ((0, 0.0), (8, 22.0), (16, 26.0)),
     False: ((0, 0.0), (8, 14.0), (16, 16.0)),
 }
-_OPTIMIZED: Final = "_linux-x86_64"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -233,8 +233,8 @@ def throughput_of(model_id: str, allocations: int, threads: int) -> float | None
         >>> throughput_of(".elser_model_2", 4, 1), throughput_of(".elser_model_2_linux-x86_64", 16, 1)
         (7.0, 26.0)
     """
-    measured = _MEASURED[model_id.endswith(_OPTIMIZED)]
-    if threads != 1 or not model_id.startswith(".elser_model_2") or allocations > measured[-1][0]:
+    measured = _MEASURED[model_id == optimized(ELSER_2)]
+    if threads != 1 or platform_free(model_id) != ELSER_2 or allocations > measured[-1][0]:
         return None
     for (few, slow), (many, quick) in pairwise(measured):
         if allocations <= many:
