@@ -46,7 +46,8 @@ Each message says what is wrong, where, and what to do about it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import copy
+from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
     from vectorface.records import WriteReport
@@ -55,6 +56,18 @@ if TYPE_CHECKING:
 class VectorfaceError(Exception):
     """The base of every error that vectorface raises on purpose."""
 
+    def with_message(self, message: str) -> Self:
+        """Return the same error, with all that it carries, saying something else.
+
+        Example:
+            >>> again = TransientError("busy", retry_after=3.0).with_message("The task ended: busy")
+            >>> again, again.retry_after
+            (TransientError('The task ended: busy'), 3.0)
+        """
+        other = copy.copy(self)
+        other.args = (message, *self.args[1:])
+        return other
+
 
 class ConfigurationError(VectorfaceError, ValueError):
     """An option, mode or URL is wrong."""
@@ -62,6 +75,12 @@ class ConfigurationError(VectorfaceError, ValueError):
 
 class MissingExtraError(VectorfaceError, ImportError):
     """A feature was used whose optional package is not installed."""
+
+    def with_message(self, message: str) -> Self:
+        """Return the same error, saying something else."""
+        other = super().with_message(message)
+        other.msg = message  # what an ImportError shows
+        return other
 
 
 class NotConnectedError(VectorfaceError):

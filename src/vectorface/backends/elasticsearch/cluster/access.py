@@ -10,7 +10,7 @@ from elasticsearch import Elasticsearch
 
 from vectorface.backends.elasticsearch.server import Server
 from vectorface.backends.elasticsearch.store import ElasticsearchDB
-from vectorface.errors import BackendError, ConfigurationError, VectorfaceError
+from vectorface.errors import ConfigurationError, VectorfaceError
 
 #: What reaches a cluster.
 Client: TypeAlias = Elasticsearch | ElasticsearchDB | Server
@@ -82,8 +82,4 @@ def function_twin_of(
 
 def same_kind(error: VectorfaceError, message: str) -> VectorfaceError:
     """Return an error of the same kind with another message."""
-    kind: Callable[[str], VectorfaceError] = type(error)
-    try:
-        return kind(message)
-    except TypeError:  # a kind that carries more than a message
-        return BackendError(message)
+    return error.with_message(message)
