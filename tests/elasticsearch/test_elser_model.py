@@ -20,6 +20,7 @@ from vectorface.backends.elasticsearch.elser.deployments import AdaptiveAllocati
 from vectorface.backends.elasticsearch.elser.model import ElserModel
 from vectorface.backends.elasticsearch.inference import weights_of
 from vectorface.backends.elasticsearch.translation import answered
+from vectorface.embeddings import TruncationWarning
 from vectorface.errors import (
     ConfigurationError,
     DeploymentExistsError,
@@ -669,7 +670,7 @@ def test_what_is_no_text_is_refused(deployed: ElserModel, requests: Requests, te
 
 
 def test_texts_longer_than_elser_reads_are_told(deployed: ElserModel) -> None:
-    with pytest.warns(UserWarning, match="1 of 2 texts are longer than the 512 tokens"):
+    with pytest.warns(TruncationWarning, match="1 of 2 texts are longer than the 512 tokens"):
         deployed.infer(["short", " ".join(f"word{i}" for i in range(600))])
 
 

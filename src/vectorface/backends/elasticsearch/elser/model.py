@@ -16,6 +16,7 @@ from vectorface.backends.elasticsearch.elser.planning import Plan, Wanted, plann
 from vectorface.backends.elasticsearch.elser.starting import check_size
 from vectorface.backends.elasticsearch.inference import inferred, weights_of
 from vectorface.backends.elasticsearch.processors import MAX_TOKENS, MODEL_ID
+from vectorface.embeddings import TruncationWarning
 from vectorface.errors import InvalidInputError
 
 
@@ -73,7 +74,7 @@ class ElserModel(DeployedModel):
             InferenceTimeoutError: The model did not answer in time.
 
         Warns:
-            UserWarning: Texts were longer than the 512 tokens that ELSER reads.
+            TruncationWarning: Texts were longer than the 512 tokens that ELSER reads.
         """
         name = self.model_id if deployment_id is None else deployment_id
         check_name("deployment_id", name)
@@ -87,6 +88,7 @@ class ElserModel(DeployedModel):
             warnings.warn(
                 f"{cut} of {len(texts)} texts are longer than the {MAX_TOKENS} tokens that ELSER reads; what "
                 "follows is not among their tokens.",
+                TruncationWarning,
                 stacklevel=2,
             )
         return [weights_of(result) for result in results]
