@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Any, get_args
 
@@ -69,6 +69,14 @@ def facts(*deployments: Deployment, **more: Any) -> Facts:
         model_id=ELSER, exists=True, downloaded=True, deployments=deployments or (deployment(),)
     )
     return Facts(**{"status": status, "nodes": (NODE,), **more})
+
+
+def eventually(holds: Callable[[], object], *, seconds: float = 20.0) -> None:
+    """Wait until something holds, and no longer than that."""
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end, f"it does not hold after {seconds:g} seconds"
+        time.sleep(0.01)
 
 
 def only(found: Facts) -> Finding:
@@ -447,8 +455,7 @@ def test_the_doctor_looks_while_the_model_works(
     patient = client.options(request_timeout=60)
     worker = threading.Thread(target=lambda: patient.bulk(index=loaded, operations=bulk_of(documents)))
     worker.start()
-    while not deployed.stats()[0].pending or not deployed.stats()[0].inferences:
-        time.sleep(0.02)
+    eventually(lambda: deployed.stats()[0].pending and deployed.stats()[0].inferences)
     found = deployed.doctor()
     gateway.configure(service_seconds=0)
     worker.join()
@@ -457,8 +464,7 @@ def test_the_doctor_looks_while_the_model_works(
 
 def test_what_a_privilege_is_missing_for_is_left_out_and_named(deployed: ElserModel) -> None:
     refusing = Refusing(deployed.server, {"GET /_nodes": PermissionDeniedError("no")})
-    deployed._server = refusing
-    found = deployed.doctor()
+    found = ElserModel(refusing).doctor()
     assert found.facts.unread == ("load of nodes",)
     assert found.facts.nodes
 
