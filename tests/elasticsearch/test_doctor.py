@@ -46,6 +46,8 @@ NODE = MlNode(
 
 FULL = replace(NODE, used_processors=8)
 
+STARTING: dict[str, Any] = {"state": "starting", "allocation_state": "starting", "allocated": 0}
+NO_ROOM = "Could not assign (more) allocations on node [n]"
 COUNTS = "inferences average_ms pending errors rejected timeouts".split()
 
 
@@ -115,39 +117,42 @@ def test_a_model_that_nothing_runs() -> None:
 
 
 def test_a_deployment_without_room_is_told_what_fits() -> None:
-    reason = "Could not assign (more) allocations on node [n]"
-    waiting = deployment(
-        state="starting", allocation_state="starting", allocations=8, allocated=0, reason=reason, nodes=()
-    )
-    finding = only(facts(waiting))
+    finding = only(facts(deployment(**STARTING, allocations=8, reason=NO_ROOM, nodes=())))
     assert (finding.severity, finding.code) == ("error", "no_room")
-    assert reason in finding.cause
+    assert NO_ROOM in finding.cause
     assert finding.call == "model.stop('search'); model.ensure('search', allocations=6)"
 
 
 def test_a_deployment_that_can_never_fit_needs_a_node() -> None:
-    waiting = deployment(
-        state="starting", allocation_state="starting", allocated=0, threads=16, reason="no room", nodes=()
-    )
-    finding = only(facts(waiting))
+    finding = only(facts(deployment(**STARTING, threads=16, reason=NO_ROOM, nodes=())))
     assert "add a node" in finding.advice
     assert finding.call == "print(model.plan())"
 
 
 def test_a_deployment_that_is_partly_there() -> None:
-    finding = only(facts(deployment(allocation_state="started", allocations=16, reason="no room")))
+    finding = only(facts(deployment(allocation_state="started", allocations=16, reason=NO_ROOM)))
     assert (finding.severity, finding.code) == ("warning", "no_room")
     assert finding.call == "model.update('search', allocations=8)"
 
 
 def test_a_deployment_that_is_starting() -> None:
-    finding = only(facts(deployment(state="starting", allocation_state="starting", allocated=0)))
+    finding = only(facts(deployment(**STARTING)))
     assert finding.code == "still_starting"
     assert finding.call == "model.wait_until_started('search', wait_for='fully_allocated')"
 
 
+def test_another_reason_is_not_called_a_want_of_room() -> None:
+    finding = only(facts(deployment(allocation_state="started", allocated=1, reason="the process crashed")))
+    assert finding.code == "still_starting"
+    assert finding.cause == "1 of them are not there yet: the process crashed."
+
+
+def test_a_deployment_that_is_being_stopped_is_no_finding() -> None:
+    assert not diagnose(facts(deployment(**{**STARTING, "state": "stopping"}))).findings
+
+
 def test_a_deployment_that_failed() -> None:
-    finding = only(facts(deployment(state="failed", allocation_state="starting", allocated=0, reason="oops")))
+    finding = only(facts(deployment(**{**STARTING, "state": "failed"}, reason="oops")))
     assert (finding.code, finding.cause) == ("deployment_failed", "oops")
     assert finding.call == "model.stop('search', force=True); model.ensure('search', allocations=2)"
 
@@ -205,9 +210,7 @@ def test_a_full_queue_of_low_priority_where_processors_are_free() -> None:
 
 
 def test_low_priority_is_not_judged_by_processors() -> None:
-    waiting = deployment(
-        state="starting", allocation_state="starting", allocations=1, allocated=0, reason="no", priority="low"
-    )
+    waiting = deployment(**STARTING, allocations=1, reason=NO_ROOM, priority="low")
     finding = only(facts(waiting, nodes=(FULL,)))
     assert "processors" not in finding.advice
     assert finding.call == "model.stop('search'); model.ensure('search', allocations=1, priority='low')"
@@ -216,13 +219,13 @@ def test_low_priority_is_not_judged_by_processors() -> None:
 def test_nodes_that_could_not_be_read_are_not_called_full() -> None:
     unread = {"nodes": (), "unread": ("machine-learning nodes",)}
     assert "could not be read" in only(facts(deployment(rejected=40), **unread)).advice
-    waiting = deployment(state="starting", allocation_state="starting", allocated=0, reason="no room")
+    waiting = deployment(**STARTING, reason=NO_ROOM)
     assert "no machine-learning node" not in only(facts(waiting, **unread)).advice
 
 
 def test_a_deployment_that_is_started_anew_keeps_what_it_has() -> None:
-    waiting = {"state": "starting", "allocation_state": "starting", "allocated": 0, "reason": "no room"}
-    finding = only(facts(deployment(**waiting, allocations=8, threads=2, queue_capacity=50)))
+    waiting = deployment(**STARTING, reason=NO_ROOM, allocations=8, threads=2, queue_capacity=50)
+    finding = only(facts(waiting))
     assert finding.call == (
         "model.stop('search'); model.ensure('search', allocations=3, threads=2, queue_capacity=50)"
     )

@@ -37,8 +37,6 @@ from vectorface.errors import (
 #: Seconds in which a start should be accepted.
 _START_PATIENCE: Final = 30.0
 _NO_REASON: Final = "the server gives no reason"
-#: The words of Elasticsearch's planner for "nothing more fits" (``TrainedModelAssignmentRebalancer``).
-_NO_ROOM: Final = ("insufficient", "no ml nodes", "not enough", "could not assign")
 
 
 class DeployedModel(Model):
@@ -133,7 +131,7 @@ class DeployedModel(Model):
             f"Deployment {name!r} of {self.model_id!r} is {found.allocation_state!r} after {timeout:g} "
             f"seconds, with {found.allocated} of {found.allocations} allocations: {why}."
         )
-        if any(sign in why.lower() for sign in _NO_ROOM):
+        if found.lacks_room:
             return NoCapacityError(
                 f"{said} It waits for a node with room: ask for less, stop another deployment or add a node; "
                 f"plan() says what fits, stop({name!r}) ends it."

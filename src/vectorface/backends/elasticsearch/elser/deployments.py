@@ -20,6 +20,8 @@ AllocationState: TypeAlias = Literal["starting", "started", "fully_allocated"]
 WaitFor: TypeAlias = AllocationState
 
 _REACHED: Final[tuple[AllocationState, ...]] = get_args(AllocationState)
+#: The words of Elasticsearch's planner for "nothing more fits" (``TrainedModelAssignmentRebalancer``).
+_NO_ROOM: Final = ("insufficient", "no ml nodes", "not enough", "could not assign")
 _WORKED: Final = "average_inference_time_ms_excluding_cache_hits"
 
 
@@ -178,6 +180,11 @@ class Deployment:
         """What the server says about what is missing: its own reason, and those of its nodes."""
         told = [self.reason, *(f"{node.name}: {node.reason}" for node in self.nodes if node.reason)]
         return "; ".join(reason for reason in told if reason) or None
+
+    @property
+    def lacks_room(self) -> bool:
+        """Whether the server says that nodes have no room for what is missing."""
+        return any(sign in (self.why or "").lower() for sign in _NO_ROOM)
 
     def __str__(self) -> str:
         reason = f" ({self.why})" if self.why else ""

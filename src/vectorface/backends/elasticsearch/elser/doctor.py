@@ -182,15 +182,17 @@ def _failed(deployment: Deployment, facts: Facts) -> Iterator[Finding]:
 
 
 def _not_started(deployment: Deployment, facts: Facts) -> Iterator[Finding]:
-    there, wanted, why = deployment.allocated, deployment.allocations, deployment.why
-    if deployment.state == "failed" or (deployment.is_started and there >= wanted):
+    there, wanted, no_room = deployment.allocated, deployment.allocations, deployment.lacks_room
+    if deployment.state in {"failed", "stopping"} or (deployment.is_started and there >= wanted):
         return
-    advice, call = fewer(deployment, facts) if why else wait_for(deployment)
+    advice, call = fewer(deployment, facts) if no_room else wait_for(deployment)
+    cause = "there is no room for more" if no_room else f"{wanted - there} of them are not there yet"
+    why = f": {deployment.why}" if deployment.why else ""
     yield Finding(
         severity="warning" if deployment.is_started else "error",
-        code="no_room" if why else "still_starting",
+        code="no_room" if no_room else "still_starting",
         symptom=f"Deployment {deployment.id!r} has {there} of {wanted} allocations.",
-        cause=f"there is no room for more: {why}" if why else f"{wanted - there} of them are still starting.",
+        cause=f"{cause}{why.rstrip('.')}.",
         advice=advice,
         call=call,
     )
