@@ -135,6 +135,12 @@ def test_a_deployment_that_is_partly_there() -> None:
     assert finding.call == "model.update('search', allocations=8)"
 
 
+def test_adaptive_allocations_that_are_partly_there() -> None:
+    partly = {"allocation_state": "started", "allocations": 16, "reason": NO_ROOM}
+    finding = only(facts(deployment(**partly, adaptive=AdaptiveAllocations(16, None))))
+    assert finding.call == "model.update('search', adaptive=AdaptiveAllocations(minimum=8, maximum=8))"
+
+
 def test_a_deployment_that_is_starting() -> None:
     finding = only(facts(deployment(**STARTING)))
     assert finding.code == "still_starting"
