@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import inspect
 import threading
 import time
 from typing import Any
@@ -13,10 +14,19 @@ from elasticsearch import AsyncElasticsearch, Elasticsearch
 from langchain_core.documents import Document
 
 from tests.elasticsearch.stores import Stores
-from vectorface.backends.elasticsearch import BM25, Dense, ElasticsearchDB
+from vectorface.backends.elasticsearch import (
+    BM25,
+    Dense,
+    ElasticsearchDB,
+    ElserModel,
+    Pipelines,
+    ReindexTask,
+)
 from vectorface.errors import DuplicateDocumentError, IndexNotFoundError, NotConnectedError
 from vectorface.testing import WordEmbeddings
 
+#: Where the method's name with an ``a`` before it is a word of Python's.
+OTHER_NAMES = {"wait": "async_wait"}
 LAMP = [Document(id=f"{n}", page_content=f"lamp {n}", metadata={"n": n}) for n in range(40)]
 
 
@@ -259,3 +269,16 @@ def test_a_given_client_uses_threads_unless_its_counterpart_is_given(stores: Sto
                 assert (await counterpart.count(index=stores.name()))["count"] == 0  # it stays open
 
         asyncio.run(with_counterpart())
+
+
+# -- what manages the cluster ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [ElserModel, Pipelines, ReindexTask])
+def test_every_method_that_sends_requests_has_an_async_twin(kind: type) -> None:
+    found = {name: value for name, value in inspect.getmembers(kind, inspect.isfunction) if name[0] != "_"}
+    twins = {name for name, value in found.items() if inspect.iscoroutinefunction(value)}
+    methods = found.keys() - twins
+    assert methods
+    assert twins == {OTHER_NAMES.get(name, f"a{name}") for name in methods}
+    assert {inspect.unwrap(found[twin]) for twin in twins} == {found[name] for name in methods}

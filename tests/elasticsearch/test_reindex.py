@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -363,11 +362,6 @@ def test_a_shard_that_cannot_be_read_is_a_failure_without_an_id(client: Elastics
 
 
 # -- async ------------------------------------------------------------------------------------------------
-
-
-def test_the_twins_are_coroutines() -> None:
-    for twin in (ReindexTask.aprogress, ReindexTask.acancel, ReindexTask.async_wait, areindex):
-        assert inspect.iscoroutinefunction(twin)
 
 
 async def test_the_twins_work_on_the_loop_of_a_connected_store(
