@@ -21,6 +21,7 @@ from elasticsearch import ApiError, BadRequestError, ConflictError, Elasticsearc
 
 from tests.elastic.gateway import Gateway
 from tests.elastic.gateway.samples import put_pytorch
+from tests.waiting import eventually
 
 GB = 1 << 30
 
@@ -182,9 +183,7 @@ def test_starting_takes_time_and_goes_on_after_a_timeout(
     assert stats(client, model)["state"] == "starting"
     with pytest.raises(ConflictError, match="is not allocated to any nodes"):
         infer(client, model, "words")
-    deadline = time.monotonic() + 5
-    while stats(client, model)["state"] != "started" and time.monotonic() < deadline:
-        time.sleep(0.02)
+    eventually(lambda: stats(client, model)["state"] == "started")
     assert stats(client, model)["allocation_status"]["state"] == "fully_allocated"
 
 
@@ -453,7 +452,5 @@ def test_with_lazy_nodes_a_deployment_waits_for_room(
     second = stats(client, "second")
     assert (second["allocation_status"]["state"], second["nodes"]) == ("starting", [])
     client.ml.stop_trained_model_deployment(model_id="first")
-    deadline = time.monotonic() + 5
-    while stats(client, "second")["state"] != "started" and time.monotonic() < deadline:
-        time.sleep(0.02)
+    eventually(lambda: stats(client, "second")["state"] == "started")
     assert stats(client, "second")["allocation_status"]["allocation_count"] == 1

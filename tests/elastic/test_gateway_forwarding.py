@@ -17,6 +17,7 @@ import pytest
 from elasticsearch import BadRequestError, Elasticsearch, NotFoundError
 
 from tests.elastic.gateway import Gateway
+from tests.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
 
@@ -178,10 +179,7 @@ def test_it_ends_with_its_parent(elasticsearch_node: str) -> None:
         [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False
     )
     pid = int(done.stdout)
-    deadline = time.monotonic() + 10
-    while _alive(pid) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert not _alive(pid)
+    eventually(lambda: not _alive(pid))
 
 
 def _alive(pid: int) -> bool:

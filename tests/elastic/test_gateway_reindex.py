@@ -15,6 +15,7 @@ import pytest
 from elasticsearch import BadRequestError, ConflictError, Elasticsearch, NotFoundError
 
 from tests.elastic.gateway import Gateway
+from tests.waiting import eventually
 
 
 @pytest.fixture
@@ -37,12 +38,12 @@ def task(client: Elasticsearch, id: str, **options: Any) -> dict[str, Any]:
 
 def status_when(client: Elasticsearch, id: str, field: str, least: int) -> dict[str, Any]:
     """Wait until a task's count has come so far, and return its status."""
-    deadline = time.monotonic() + 10
-    while True:
-        status: dict[str, Any] = task(client, id)["task"]["status"]
-        if status[field] >= least or time.monotonic() > deadline:
-            return status
-        time.sleep(0.01)
+
+    def status() -> dict[str, Any] | None:
+        found: dict[str, Any] = task(client, id)["task"]["status"]
+        return found if found[field] >= least else None
+
+    return eventually(status)
 
 
 def test_documents_pass_through_the_destinations_pipeline(

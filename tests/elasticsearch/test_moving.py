@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -14,6 +13,7 @@ from langchain_core.documents import Document
 
 from tests.elastic.gateway import Gateway
 from tests.elasticsearch.conftest import Refusing, Requests
+from tests.waiting import eventually
 from vectorface.backends.elasticsearch import BM25, ElasticsearchDB
 from vectorface.backends.elasticsearch.cluster.missing import missing
 from vectorface.backends.elasticsearch.cluster.pipelines import Pipelines
@@ -320,14 +320,13 @@ def reindexing(gateway: Gateway) -> str:
 
 
 def when_half_done(client: Elasticsearch, index: str, do: Any) -> threading.Thread:
+    def half_done() -> bool:
+        there = client.options(ignore_status=404).indices.refresh(index=index).meta.status == 200
+        return there and client.count(index=index)["count"] >= 10
+
     def run() -> None:
-        deadline = time.monotonic() + 20
-        while time.monotonic() < deadline:
-            there = client.options(ignore_status=404).indices.refresh(index=index).meta.status == 200
-            if there and client.count(index=index)["count"] >= 10:
-                do()
-                return
-            time.sleep(0.01)
+        eventually(half_done, within=20)
+        do()
 
     thread = threading.Thread(target=run)
     thread.start()

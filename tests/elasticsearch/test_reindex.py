@@ -11,6 +11,7 @@ from elasticsearch import Elasticsearch
 
 from tests.elastic.gateway import Gateway
 from tests.elasticsearch.conftest import Refusing, Requests
+from tests.waiting import eventually
 from vectorface.backends.elasticsearch import BM25, ElasticsearchDB
 from vectorface.backends.elasticsearch.cluster.pipelines import Pipelines
 from vectorface.backends.elasticsearch.copying.reindex import (
@@ -93,9 +94,12 @@ def test_progress_grows_while_the_task_runs(
     gateway.configure(service_seconds=0.01)
     task = reindex(client, source, dest, pipeline=pipeline, size=10)
     seen: list[ReindexProgress] = []
-    while not seen or not seen[-1].done:
+
+    def ended() -> bool:
         seen.append(task.progress())
-        time.sleep(0.02)
+        return seen[-1].done
+
+    eventually(ended, within=60)
     fractions = [one.fraction for one in seen if one.fraction is not None]
     assert fractions == sorted(fractions)
     assert any(0 < fraction < 1 for fraction in fractions)
@@ -114,8 +118,7 @@ def test_a_task_is_cancelled_and_keeps_what_it_copied(
 ) -> None:
     gateway.configure(service_seconds=0.02)
     task = reindex(client, source, dest, pipeline=pipeline, size=5)
-    while task.progress().created < 10:
-        time.sleep(0.02)
+    eventually(lambda: task.progress().created >= 10)
     ended = task.cancel()
     assert ended.done
     assert ended.cancelled
@@ -171,8 +174,7 @@ def test_a_model_that_is_stopped_meanwhile_gives_an_error_of_its_kind(
 ) -> None:
     gateway.configure(service_seconds=0.02)
     task = reindex(deployed.server, source, pipeline, pipeline=pipeline, size=10)
-    while not task.progress().created:
-        time.sleep(0.02)
+    eventually(lambda: task.progress().created)
     deployed.stop(force=True)
     with pytest.raises(BackendError, match="not copied"):
         task.wait(timeout=60)
@@ -344,8 +346,8 @@ def test_progress_of_a_task_on_a_closed_index_is_no_success(
 ) -> None:
     client.indices.close(index=source)
     task = reindex(client, source, dest)
-    while not (found := task.progress()).done:
-        time.sleep(0.02)
+    eventually(lambda: task.progress().done)
+    found = task.progress()
     assert found.error is not None
     assert "100%" not in str(found)
     assert "closed" in str(found)
