@@ -20,7 +20,7 @@ import pytest
 from elasticsearch import ApiError, BadRequestError, ConflictError, Elasticsearch, NotFoundError
 
 from tests.elastic.gateway import Gateway
-from tests.elastic.gateway.samples import put_pytorch
+from tests.elastic.samples import put_pytorch
 from tests.waiting import eventually
 
 GB = 1 << 30

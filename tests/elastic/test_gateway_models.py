@@ -15,7 +15,7 @@ from __future__ import annotations
 import pytest
 from elasticsearch import BadRequestError, ConflictError, Elasticsearch, NotFoundError
 
-from tests.elastic.gateway.samples import put_pytorch, put_tree
+from tests.elastic.samples import put_pytorch, put_tree
 
 
 @pytest.fixture

@@ -18,26 +18,17 @@ import pytest
 from elasticsearch import BadRequestError, Elasticsearch, ElasticsearchWarning, NotFoundError
 
 from tests.elastic.gateway import Gateway
-from tests.elastic.gateway.samples import VOCABULARY, put_pytorch
+from tests.elastic.samples import (
+    PUBLISHED,
+    PUBLISHED_CASES,
+    PUBLISHED_QUERY,
+    VOCABULARY,
+    put_pytorch,
+)
 
 MODEL = "text_expansion_model"
 TEXT = "octopus comforter smells"
 BEST = "the octopus comforter smells"
-
-DOCUMENTS = {
-    "my words comforter": {"my": 0.5, "words": 1.0, "comforter": 2.0},
-    "the machine is leaking": {"the": 0.5, "machine": 1.0, "is": 0.5, "leaking": 1.0},
-    "these are my words": {"these": 0.5, "are": 0.5, "my": 0.5, "words": 1.0},
-    BEST: {"the": 0.5, "octopus": 2.0, "comforter": 2.0, "smells": 1.0},
-    "the octopus comforter is leaking": {
-        "the": 0.5,
-        "octopus": 2.0,
-        "comforter": 2.0,
-        "is": 0.5,
-        "leaking": 1.0,
-    },
-    "washing machine smells": {"washing": 1.0, "machine": 1.0, "smells": 1.0},
-}
 
 Hits = tuple[int, list[dict[str, Any]]]
 
@@ -56,7 +47,7 @@ def indices(gateway_process: Gateway) -> Iterator[dict[str, str]]:
                 index=name, mappings={"properties": properties}, settings={"number_of_shards": 1}
             )
             operations: list[dict[str, Any]] = []
-            for text, weights in DOCUMENTS.items():
+            for text, weights in PUBLISHED.items():
                 tokens = weights if kind == "weighted" else dict.fromkeys(weights, 1.0)
                 operations += [{"index": {}}, {"source_text": text, "ml": {"tokens": tokens}}]
             client.bulk(index=name, operations=operations, refresh=True)
@@ -131,27 +122,12 @@ def test_only_pruned_tokens_may_be_scored(client: Elasticsearch, indices: dict[s
     assert total == 0
 
 
-@pytest.mark.parametrize(
-    ("threshold", "only_pruned", "total", "score"),
-    [(None, None, 5, 5.25), (0.9, False, 3, 4.0), (0.4, True, 3, 0.25)],
-)
+@pytest.mark.parametrize(("pruning", "total", "score"), PUBLISHED_CASES)
 def test_a_query_vector_is_the_nodes_own_affair(
-    client: Elasticsearch,
-    indices: dict[str, str],
-    *,
-    threshold: float | None,
-    only_pruned: bool | None,
-    total: int,
-    score: float,
+    client: Elasticsearch, indices: dict[str, str], pruning: dict[str, Any] | None, total: int, score: float
 ) -> None:
-    pruning = {
-        "tokens_freq_ratio_threshold": 1,
-        "tokens_weight_threshold": threshold,
-        "only_score_pruned_tokens": only_pruned,
-    }
-    options = {} if threshold is None else {"prune": True, "pruning_config": pruning}
-    vector = {"the": 0.5, "comforter": 2.0, "smells": 1.0, "bad": 1.0}
-    found, hits = search(client, indices["weighted"], sparse(query_vector=vector, **options))
+    options = {} if pruning is None else {"prune": True, "pruning_config": pruning}
+    found, hits = search(client, indices["weighted"], sparse(query_vector=PUBLISHED_QUERY, **options))
     assert (found, hits[0]["_score"]) == (total, score)
 
 

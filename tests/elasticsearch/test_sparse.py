@@ -8,27 +8,11 @@ import pytest
 from langchain_core.documents import Document
 
 from tests.elastic.encoders import WordWeights
+from tests.elastic.samples import PUBLISHED, PUBLISHED_CASES, PUBLISHED_QUERY
 from tests.elasticsearch.stores import Stores
 from vectorface.backends.elasticsearch import ElasticsearchDB, Pruning, SparseEncoder
 from vectorface.errors import InvalidDocumentError, InvalidQueryError, UnsupportedError
 from vectorface.searching import mmr
-
-#: The documents of Elastic's ``ml/sparse_vector_search.yml`` (x-pack/plugin, REST API tests).
-PUBLISHED = {
-    "my words comforter": {"my": 0.5, "words": 1.0, "comforter": 2.0},
-    "the machine is leaking": {"the": 0.5, "machine": 1.0, "is": 0.5, "leaking": 1.0},
-    "these are my words": {"these": 0.5, "are": 0.5, "my": 0.5, "words": 1.0},
-    "the octopus comforter smells": {"the": 0.5, "octopus": 2.0, "comforter": 2.0, "smells": 1.0},
-    "the octopus comforter is leaking": {
-        "the": 0.5,
-        "octopus": 2.0,
-        "comforter": 2.0,
-        "is": 0.5,
-        "leaking": 1.0,
-    },
-    "washing machine smells": {"washing": 1.0, "machine": 1.0, "smells": 1.0},
-}
-QUERY = {"the": 0.5, "comforter": 2.0, "smells": 1.0, "bad": 1.0}
 
 
 def filled(stores: Stores, **options: Any) -> ElasticsearchDB:
@@ -37,27 +21,17 @@ def filled(stores: Stores, **options: Any) -> ElasticsearchDB:
     return store
 
 
-@pytest.mark.parametrize(
-    ("pruning", "found", "best"),
-    [
-        (None, 5, 5.25),
-        (Pruning(tokens_freq_ratio_threshold=1, tokens_weight_threshold=0.9), 3, 4.0),
-        (
-            Pruning(
-                tokens_freq_ratio_threshold=1, tokens_weight_threshold=0.4, only_score_pruned_tokens=True
-            ),
-            3,
-            0.25,
-        ),
-    ],
-)
-def test_elastics_published_cases(stores: Stores, pruning: Pruning | None, found: int, best: float) -> None:
-    hits = filled(stores, pruning=pruning).query(vector=QUERY, k=10)
+@pytest.mark.parametrize(("pruning", "found", "best"), PUBLISHED_CASES)
+def test_elastics_published_cases(
+    stores: Stores, pruning: dict[str, Any] | None, found: int, best: float
+) -> None:
+    store = filled(stores, pruning=None if pruning is None else Pruning(**pruning))
+    hits = store.query(vector=PUBLISHED_QUERY, k=10)
     assert (len(hits), hits[0].score, hits[0].score_kind) == (found, best, "sparse")
 
 
 def test_hits_tell_which_tokens_matched(stores: Stores) -> None:
-    hits = filled(stores, tokens=True).query(vector=QUERY, k=10)
+    hits = filled(stores, tokens=True).query(vector=PUBLISHED_QUERY, k=10)
     best = hits[0]
     assert best.id == "the octopus comforter smells"
     assert list((best.tokens or {}).items()) == [("comforter", 4.0), ("smells", 1.0), ("the", 0.25)]
@@ -65,18 +39,18 @@ def test_hits_tell_which_tokens_matched(stores: Stores) -> None:
 
 
 def test_without_being_asked_hits_tell_no_tokens(stores: Stores) -> None:
-    assert filled(stores).query(vector=QUERY, k=1)[0].tokens is None
+    assert filled(stores).query(vector=PUBLISHED_QUERY, k=1)[0].tokens is None
 
 
 def test_mmr_goes_by_the_scores_and_the_stored_weights(stores: Stores) -> None:
     store = filled(stores)
-    nearest = store.query(vector=QUERY, k=20)
+    nearest = store.query(vector=PUBLISHED_QUERY, k=20)
     shares = [hit.score / nearest[0].score for hit in nearest]
     assert len(nearest) > 3
     for weight in (0.0, 0.3, 0.7, 1.0):
-        hits = store.query(vector=QUERY, k=3, search_type="mmr", lambda_mult=weight)
+        hits = store.query(vector=PUBLISHED_QUERY, k=3, search_type="mmr", lambda_mult=weight)
         vectors = [PUBLISHED[str(hit.id)] for hit in nearest]
-        chosen = mmr(QUERY, vectors, k=3, lambda_mult=weight, relevance=shares)
+        chosen = mmr(PUBLISHED_QUERY, vectors, k=3, lambda_mult=weight, relevance=shares)
         assert [hit.id for hit in hits] == [nearest[i].id for i in chosen]
     assert [hit.id for hit in hits] == [hit.id for hit in nearest[:3]]
 

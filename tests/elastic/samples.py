@@ -1,4 +1,4 @@
-"""What Elastic's YAML tests use: small models of their own."""
+"""What Elastic's YAML tests use: small models of their own, documents with weights and what finds them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,33 @@ from elasticsearch import Elasticsearch
 
 #: The words of the tiny model in ``TextExpansionQueryIT.java``.
 VOCABULARY: Final = "these are my words the washing machine is leaking octopus comforter smells".split()
+#: The documents of ``ml/sparse_vector_search.yml`` (x-pack/plugin, REST API tests), with their weights.
+PUBLISHED: Final = {
+    "my words comforter": {"my": 0.5, "words": 1.0, "comforter": 2.0},
+    "the machine is leaking": {"the": 0.5, "machine": 1.0, "is": 0.5, "leaking": 1.0},
+    "these are my words": {"these": 0.5, "are": 0.5, "my": 0.5, "words": 1.0},
+    "the octopus comforter smells": {"the": 0.5, "octopus": 2.0, "comforter": 2.0, "smells": 1.0},
+    "the octopus comforter is leaking": {
+        "the": 0.5,
+        "octopus": 2.0,
+        "comforter": 2.0,
+        "is": 0.5,
+        "leaking": 1.0,
+    },
+    "washing machine smells": {"washing": 1.0, "machine": 1.0, "smells": 1.0},
+}
+#: The query vector of its cases.
+PUBLISHED_QUERY: Final = {"the": 0.5, "comforter": 2.0, "smells": 1.0, "bad": 1.0}
+#: Its cases for that vector: pruning, how many hits, the best score.
+PUBLISHED_CASES: Final[list[tuple[dict[str, Any] | None, int, float]]] = [
+    (None, 5, 5.25),
+    ({"tokens_freq_ratio_threshold": 1, "tokens_weight_threshold": 0.9}, 3, 4.0),
+    (
+        {"tokens_freq_ratio_threshold": 1, "tokens_weight_threshold": 0.4, "only_score_pruned_tokens": True},
+        3,
+        0.25,
+    ),
+]
 
 
 def put_pytorch(
