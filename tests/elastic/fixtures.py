@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 
 import pytest
+from elasticsearch import Elasticsearch
 
 from tests.elastic.gateway import Gateway
 from tests.elastic.node import Node, missing_tools
@@ -31,12 +32,38 @@ def elasticsearch_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]
 
 
 @pytest.fixture(scope="session")
+def elasticsearch_node(request: pytest.FixtureRequest) -> str:
+    """The address of a stripped node: $VECTORFACE_DEV_NODE, else the one that the test run shares."""
+    given = os.environ.get("VECTORFACE_DEV_NODE")
+    return given or str(request.getfixturevalue("elasticsearch_url"))
+
+
+@pytest.fixture(scope="session")
+def gateway_process(elasticsearch_node: str) -> Iterator[Gateway]:
+    """The gateway, for the whole session."""
+    with Gateway(elasticsearch_node, retry_seconds=0.01) as gateway:
+        yield gateway
+
+
+@pytest.fixture
+def gateway(gateway_process: Gateway) -> Iterator[Gateway]:
+    """The gateway, which has forgotten what tests before did."""
+    yield gateway_process
+    gateway_process.reset()
+
+
+@pytest.fixture
+def client(gateway: Gateway) -> Iterator[Elasticsearch]:
+    """Elastic's own client; it does not try again by itself."""
+    with Elasticsearch(gateway.url, retry_on_status=(), max_retries=0) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
 def elser_gateway(elasticsearch_url: str) -> Iterator[Gateway]:
     """A gateway in front of the node, with ELSER deployed."""
     with Gateway(elasticsearch_url, download_seconds=0, start_seconds=0) as gateway:
-        model = "/_ml/trained_models/.elser_model_2"
-        gateway.request("PUT", model, {"input": {"field_names": ["text_field"]}})
-        gateway.request("POST", f"{model}/deployment/_start?number_of_allocations=4&wait_for=started")
+        gateway.deploy_elser(number_of_allocations=4)
         yield gateway
 
 

@@ -1,4 +1,4 @@
-"""Elasticsearch for the tests of what manages models, pipelines and reindexing: a node and the gateway."""
+"""For the tests of what manages models, pipelines and reindexing: ELSER, and what is sent or refused."""
 
 from __future__ import annotations
 
@@ -9,12 +9,9 @@ from typing import Any
 import pytest
 from elasticsearch import Elasticsearch
 
-from tests.elastic.conftest import client, elasticsearch_node, gateway, gateway_process
 from tests.elastic.gateway import Gateway
 from vectorface.backends.elasticsearch.elser.model import ElserModel
 from vectorface.backends.elasticsearch.server import Server
-
-__all__ = ["client", "elasticsearch_node", "gateway", "gateway_process"]
 
 
 @pytest.fixture

@@ -221,9 +221,7 @@ def test_semantic_text_searches_all_of_a_long_text(elser_stores: Stores) -> None
 def older(elasticsearch_url: str) -> Iterator[Stores]:
     """A server of before ``sparse_vector`` queries."""
     with Gateway(elasticsearch_url, version="8.14.3") as gateway:
-        model = "/_ml/trained_models/.elser_model_2"
-        gateway.request("PUT", model, {"input": {"field_names": ["text_field"]}})
-        gateway.request("POST", f"{model}/deployment/_start?wait_for=started")
+        gateway.deploy_elser()
         opener = Stores(gateway.url)
         yield opener
         opener.close()

@@ -66,12 +66,6 @@ def through(gateway: Gateway) -> Iterator[Stores]:
     opener.close()
 
 
-def deploy(gateway: Gateway, **options: int) -> None:
-    gateway.request("PUT", MODEL, {"input": {"field_names": ["text_field"]}})
-    query = "&".join(f"{name}={value}" for name, value in options.items())
-    gateway.request("POST", f"{MODEL}/deployment/_start?wait_for=started&{query}")
-
-
 # -- faults -----------------------------------------------------------------------------------------------
 
 
@@ -152,7 +146,7 @@ def test_a_search_that_is_refused_says_so(gateway: Gateway, through: Stores) -> 
 
 
 def test_a_small_queue_slows_writes_down_and_loses_nothing(gateway: Gateway, through: Stores) -> None:
-    deploy(gateway, number_of_allocations=2, queue_capacity=4)
+    gateway.deploy_elser(number_of_allocations=2, queue_capacity=4)
     gateway.configure(service_seconds=0.002)
     given = documents(600)
     store = through.open(Elser(pipeline=through.name()))
@@ -261,7 +255,7 @@ class Narrow:
 def test_an_add_whose_later_request_fails_is_done_with_the_rest(
     gateway: Gateway, through: Stores, monkeypatch: pytest.MonkeyPatch, error: VectorfaceError, times: int
 ) -> None:
-    deploy(gateway, number_of_allocations=4)
+    gateway.deploy_elser(number_of_allocations=4)
     store = through.open(Elser(pipeline=through.name()))
     narrow = Narrow(store.server, error, times)
     monkeypatch.setattr(store.server, "request", narrow.request)
@@ -272,7 +266,7 @@ def test_an_add_whose_later_request_fails_is_done_with_the_rest(
 
 
 def test_a_model_that_is_not_there_is_told_for_each_document(gateway: Gateway, through: Stores) -> None:
-    deploy(gateway)
+    gateway.deploy_elser()
     store = through.open(Elser(pipeline=through.name()))
     gateway.request("POST", f"{MODEL}/deployment/_stop?force=true")
     with pytest.raises(PartialWriteError, match=r"ElserModel") as caught:
@@ -283,7 +277,7 @@ def test_a_model_that_is_not_there_is_told_for_each_document(gateway: Gateway, t
 
 
 def test_a_full_queue_is_an_error_with_advice(gateway: Gateway, through: Stores) -> None:
-    deploy(gateway, number_of_allocations=1, queue_capacity=1)
+    gateway.deploy_elser(number_of_allocations=1, queue_capacity=1)
     gateway.configure(service_seconds=0.2)
     store = through.open(Elser(pipeline=through.name()))
     errors: list[Exception] = []

@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 import urllib.error
+import urllib.parse
 import urllib.request
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -82,6 +83,19 @@ class Gateway(AbstractContextManager["Gateway"]):
         except urllib.error.HTTPError as refused:
             with refused:
                 raise RuntimeError(f"{method} {path}: {refused.read().decode()}") from None
+
+    def deploy_elser(self, **options: int) -> str:
+        """Download ELSER, deploy it and return its id.
+
+        Args:
+            options: Of the start, as Elasticsearch has them: ``number_of_allocations``, ``queue_capacity``.
+        """
+        model = ".elser_model_2"
+        path = f"/_ml/trained_models/{model}"
+        self.request("PUT", path, {"input": {"field_names": ["text_field"]}})
+        query = urllib.parse.urlencode({**options, "wait_for": "started"})
+        self.request("POST", f"{path}/deployment/_start?{query}")
+        return model
 
     def faults(self, **faults: Any) -> None:
         """Switch faults on (see :class:`tests.elastic.gateway.faults.Faults`), or off with no arguments."""
