@@ -12,13 +12,13 @@ from starlette.responses import Response
 from tests.elastic.gateway.cluster import Cluster
 from tests.elastic.gateway.counters import Counters
 from tests.elastic.gateway.deploying import MachineLearning
-from tests.elastic.gateway.endpoints import InferenceEndpoints
+from tests.elastic.gateway.endpoints import InferenceEndpoints, StoredEndpoints
 from tests.elastic.gateway.errors import ElasticError, not_found
 from tests.elastic.gateway.faults import ConnectionBroken, Faults, reset
 from tests.elastic.gateway.filtering import filtered
 from tests.elastic.gateway.indices import Indices
 from tests.elastic.gateway.inference import Coordinator
-from tests.elastic.gateway.pipelines import Pipelines
+from tests.elastic.gateway.pipelines import Pipelines, StoredPipelines
 from tests.elastic.gateway.reindex import Reindex
 from tests.elastic.gateway.router import Router
 from tests.elastic.gateway.search import Search
@@ -44,23 +44,19 @@ class App:
         self._looked = False
         self.faults = Faults()
         self.counters = Counters()
-        self.ml = MachineLearning(self.node, self.settings)
-        self.endpoints = InferenceEndpoints(self.settings, self.ml)
+        self.indices = Indices(self.node)
+        pipelines, endpoints = StoredPipelines(), StoredEndpoints()
+        self.ml = MachineLearning(self.node, self.settings, pipelines, endpoints)
+        self.endpoints = InferenceEndpoints(self.settings, self.ml, endpoints, pipelines, self.indices)
         self.coordinator = Coordinator(self.ml, self.endpoints)
         self.security = Security(self.node, self.settings)
-        self.indices = Indices(self.node)
-        self.pipelines = Pipelines(self.node, self.coordinator)
+        self.pipelines = Pipelines(self.node, self.coordinator, pipelines)
         self.semantic = SemanticText(self.node, self.indices, self.coordinator)
         self.writing = Writing(self.node, self.pipelines, self.indices, self.semantic, self._item_faults)
-        self.cluster = Cluster(self.node, self.settings, self.ml)
+        self.cluster = Cluster(self.node, self.settings, self.ml, pipelines)
         self.search = Search(self.node, self.settings, self.coordinator.query, self.semantic)
         self.tasks = Tasks(self.node)
         self.reindex = Reindex(self.node, self.settings, self.tasks, self.writing, self.search)
-        self.ml.references = self.pipelines.references
-        self.ml.ingest_stats = self.pipelines.stats_of
-        self.ml.endpoints = self.endpoints.all
-        self.endpoints.indices_using = self.semantic.indices_using
-        self.cluster.pipeline_stats = self.pipelines.stats
         parts = (
             self.cluster,
             self.security,

@@ -7,7 +7,7 @@ Source: ``rest-api-spec/.../api/info.json``, ``server/.../action/main/MainRespon
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Final
 
 import orjson
@@ -15,6 +15,7 @@ from starlette.responses import Response
 
 from tests.elastic.gateway.deploying import MachineLearning
 from tests.elastic.gateway.deployments import NATIVE_OVERHEAD
+from tests.elastic.gateway.pipelines import StoredPipelines
 from tests.elastic.gateway.router import Route, route
 from tests.elastic.gateway.settings import Settings
 from tests.elastic.gateway.values import size_text
@@ -26,12 +27,17 @@ _LUCENE: Final = "9.12.2"
 class Cluster:
     """The root of the API and the node's own descriptions, with machine learning added."""
 
-    def __init__(self, node: Node, settings: Callable[[], Settings], ml: MachineLearning) -> None:
+    def __init__(
+        self,
+        node: Node,
+        settings: Callable[[], Settings],
+        ml: MachineLearning,
+        pipelines: StoredPipelines,
+    ) -> None:
         self._node = node
         self._settings = settings
         self._ml = ml
-        #: Set by the gateway: statistics of pipelines by id.
-        self.pipeline_stats: Callable[[], Mapping[str, Any]] = dict
+        self._pipelines = pipelines
 
     def routes(self) -> list[Route]:
         nodes = ("/_nodes", "/_nodes/{a}", "/_nodes/{a}/{b}", "/_nodes/{a}/{b}/{c}")
@@ -89,7 +95,7 @@ class Cluster:
                 "allocated_processors": settings.processors,
             }
         if "ingest" in about and "pipelines" in about["ingest"]:
-            about["ingest"]["pipelines"] |= self.pipeline_stats()
+            about["ingest"]["pipelines"] |= self._pipelines.stats()
 
     def _attributes(self) -> dict[str, str]:
         settings = self._settings()

@@ -30,6 +30,7 @@ from tests.elastic.gateway.errors import (
     validation,
 )
 from tests.elastic.gateway.models import Model, Models
+from tests.elastic.gateway.pipelines import StoredPipelines
 from tests.elastic.gateway.results import document_input, result, results_field
 from tests.elastic.gateway.router import Route, route
 from tests.elastic.gateway.settings import Settings
@@ -44,18 +45,22 @@ _INFER_TIMEOUT: Final = "10s"
 class MachineLearning:
     """The models and deployments of the cluster."""
 
-    def __init__(self, node: Node, settings: Callable[[], Settings]) -> None:
+    def __init__(
+        self,
+        node: Node,
+        settings: Callable[[], Settings],
+        pipelines: StoredPipelines,
+        endpoints: Mapping[str, object],
+    ) -> None:
         self._node = node
         self._settings = settings
+        self._pipelines = pipelines
+        self._endpoints = endpoints
         self._encoders: dict[str, Encoder] = {}
         self._pool = ThreadPoolExecutor(thread_name_prefix="inference")
         self._tasks: set[asyncio.Task[None]] = set()
         self.models = Models(settings)
         self.deployments: dict[str, Deployment] = {}
-        #: Set by the gateway: pipelines by the model ids they name, their statistics, and ids of endpoints.
-        self.references: Callable[[], Mapping[str, set[str]]] = dict
-        self.ingest_stats: Callable[[set[str]], dict[str, Any]] = lambda _: {}
-        self.endpoints: Callable[[], Mapping[str, object]] = dict
 
     async def reset(self) -> None:
         for deployment in self.deployments.values():
@@ -110,7 +115,7 @@ class MachineLearning:
         named = call.caught["id"]
         mine = [found for found in self.deployments.values() if found.params.model_id == named]
         if not flag(call.params, "force"):
-            self.models.check_deletion(named, self.references().keys(), deployed=bool(mine))
+            self.models.check_deletion(named, self._pipelines.references().keys(), deployed=bool(mine))
         for deployment in mine:
             await self._end(deployment, finish=False)
         self.models.delete(named)
@@ -132,7 +137,7 @@ class MachineLearning:
         return acknowledged()
 
     async def _delete_alias(self, call: Call) -> Response:
-        self.models.delete_alias(call.caught["alias"], call.caught["id"], self.references().keys())
+        self.models.delete_alias(call.caught["alias"], call.caught["id"], self._pipelines.references().keys())
         return acknowledged()
 
     def _allocation_state(self, model_id: str) -> str | None:
@@ -150,7 +155,7 @@ class MachineLearning:
         timeout = seconds(str(given.get("timeout", "30s")), "timeout")
         wanted = str(given.get("wait_for", "started"))
         model_id = call.caught["id"]
-        if model_id in self.endpoints():
+        if model_id in self._endpoints:
             raise bad_request(
                 "Inference endpoint IDs must be unique. Requested inference endpoint ID "
                 f"[{model_id}] matches existing trained model ID(s) but must not."
@@ -325,7 +330,7 @@ class MachineLearning:
         return answer({"stopped": True})
 
     def _check_stop(self, id: str) -> None:
-        references = self.references()
+        references = self._pipelines.references()
         if id in references:
             raise conflict(
                 f"Cannot stop deployment [{id}] as it is referenced by ingest processors; use force to stop "
@@ -467,7 +472,7 @@ class MachineLearning:
     def _row(
         self, model: Model, names: set[str], one: Deployment | None, node: dict[str, Any]
     ) -> dict[str, Any]:
-        references = self.references()
+        references = self._pipelines.references()
         pipelines = set().union(*(references.get(name, set()) for name in names))
         memory = one.params.memory if one else 0
         row: dict[str, Any] = {
@@ -476,7 +481,7 @@ class MachineLearning:
             "pipeline_count": len(pipelines),
         }
         if pipelines:
-            row["ingest"] = self.ingest_stats(pipelines)
+            row["ingest"] = self._pipelines.stats_of(pipelines)
         if one is not None:
             row["deployment_stats"] = one.stats(node)
         return row

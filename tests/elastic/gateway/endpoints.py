@@ -12,7 +12,7 @@ default endpoints for E5 and reranking.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -28,7 +28,9 @@ from tests.elastic.gateway.errors import (
     unsupported,
     validation,
 )
+from tests.elastic.gateway.indices import Indices
 from tests.elastic.gateway.models import PACKAGES
+from tests.elastic.gateway.pipelines import StoredPipelines
 from tests.elastic.gateway.router import Route, route
 from tests.elastic.gateway.settings import Settings
 from tests.elastic.gateway.values import flag, seconds
@@ -67,31 +69,40 @@ class Endpoint:
         }
 
 
-async def _none(_: str) -> set[str]:
-    return set()
+class StoredEndpoints(dict[str, Endpoint]):
+    """The endpoints that there are, by id: at first the one that comes with every cluster."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.reset()
 
-def _default() -> Endpoint:
-    adaptive = {"enabled": True, "min_number_of_allocations": 0, "max_number_of_allocations": 32}
-    return Endpoint(_DEFAULT, {"num_threads": 1, "model_id": _ELSER, "adaptive_allocations": adaptive})
+    def reset(self) -> None:
+        adaptive = {"enabled": True, "min_number_of_allocations": 0, "max_number_of_allocations": 32}
+        settings = {"num_threads": 1, "model_id": _ELSER, "adaptive_allocations": adaptive}
+        self.clear()
+        self[_DEFAULT] = Endpoint(_DEFAULT, settings)
 
 
 class InferenceEndpoints:
     """The inference API."""
 
-    def __init__(self, settings: Callable[[], Settings], ml: MachineLearning) -> None:
+    def __init__(
+        self,
+        settings: Callable[[], Settings],
+        ml: MachineLearning,
+        stored: StoredEndpoints,
+        pipelines: StoredPipelines,
+        indices: Indices,
+    ) -> None:
         self._settings = settings
         self._ml = ml
-        self._endpoints = {_DEFAULT: _default()}
+        self._endpoints = stored
+        self._pipelines = pipelines
+        self._indices = indices
         self._starting = asyncio.Lock()
-        #: Set by the gateway: names of indices whose mappings use an endpoint.
-        self.indices_using: Callable[[str], Awaitable[set[str]]] = _none
 
     def reset(self) -> None:
-        self._endpoints = {_DEFAULT: _default()}
-
-    def all(self) -> Mapping[str, Endpoint]:
-        return self._endpoints
+        self._endpoints.reset()
 
     def routes(self) -> list[Route]:
         paths = ("/_inference/{id}", "/_inference/{task}/{id}")
@@ -210,8 +221,8 @@ class InferenceEndpoints:
 
     async def _delete(self, call: Call) -> Response:
         endpoint = self._required(call.caught["id"], call.caught.get("task"))
-        pipelines = sorted(self._ml.references().get(endpoint.id, set()))
-        indices = sorted(await self.indices_using(endpoint.id))
+        pipelines = sorted(self._pipelines.references().get(endpoint.id, set()))
+        indices = sorted(await self._indices.using(endpoint.id))
         problem = _in_use(endpoint.id, pipelines, indices)
         told = {"pipelines": pipelines, "indexes": indices, "error_message": problem}
         if flag(call.params, "dry_run"):

@@ -90,6 +90,19 @@ class Indices:
             rows = found.json().values() if found.ok else []
             fields: dict[str, str] = {}
             for about in rows:
-                fields |= about["mappings"].get("_meta", {}).get(META, {})
+                fields |= kept(about["mappings"])
             self._semantic[name] = fields
         return self._semantic[name]
+
+    async def using(self, endpoint: str) -> set[str]:
+        """Return the indices whose mappings use an endpoint."""
+        if not self.semantic:
+            return set()
+        found = (await self._node.ask("GET", "/_mapping")).json()
+        return {index for index, about in found.items() if endpoint in kept(about["mappings"]).values()}
+
+
+def kept(mappings: Mapping[str, Any]) -> dict[str, str]:
+    """Return the endpoints of the ``semantic_text`` fields of a mapping, by path."""
+    endpoints: dict[str, str] = (mappings.get("_meta") or {}).get(META, {})
+    return endpoints

@@ -85,12 +85,37 @@ def _all_steps(given: list[Step]) -> list[Step]:
     return [found for step in given for found in (step, *_all_steps(step.on_failure))]
 
 
-class Pipelines:
-    """The pipelines of the cluster."""
+class StoredPipelines(dict[str, Pipeline]):
+    """The pipelines that there are, by id: which models they use, and what they count."""
 
-    def __init__(self, node: Node, inference: Inference) -> None:
+    def references(self) -> dict[str, set[str]]:
+        """Return the ids of pipelines by the models that they name."""
+        found: dict[str, set[str]] = {}
+        for name, pipeline in self.items():
+            for model in pipeline.models:
+                found.setdefault(model, set()).add(name)
+        return found
+
+    def stats(self) -> dict[str, Any]:
+        """Return the statistics of all pipelines by name."""
+        return {name: pipeline.stats() for name, pipeline in self.items()}
+
+    def stats_of(self, ids: set[str]) -> dict[str, Any]:
+        """Return the statistics of some pipelines, with a total (as trained models show them)."""
+        found = {name: told for name, told in self.stats().items() if name in ids}
+        names = ("count", "time_in_millis", "current", "failed")
+        return {
+            "total": {name: sum(told[name] for told in found.values()) for name in names},
+            "pipelines": found,
+        }
+
+
+class Pipelines:
+    """The pipelines API."""
+
+    def __init__(self, node: Node, inference: Inference, stored: StoredPipelines) -> None:
         self._node = node
-        self._pipelines: dict[str, Pipeline] = {}
+        self._pipelines = stored
         self._environment = Environment(inference, self._nested, self.__contains__)
 
     def __contains__(self, id: object) -> bool:
@@ -143,29 +168,6 @@ class Pipelines:
         for name in fnmatch.filter(list(self._pipelines), call.caught["id"]):
             del self._pipelines[name]
         return found.response()
-
-    def references(self) -> dict[str, set[str]]:
-        """Return the ids of pipelines by the models that they name."""
-        found: dict[str, set[str]] = {}
-        for name, pipeline in self._pipelines.items():
-            for model in pipeline.models:
-                found.setdefault(model, set()).add(name)
-        return found
-
-    # -- statistics ----------------------------------------------------------------------------------------
-
-    def stats(self) -> dict[str, Any]:
-        """Return the statistics of all pipelines by name."""
-        return {name: pipeline.stats() for name, pipeline in self._pipelines.items()}
-
-    def stats_of(self, ids: set[str]) -> dict[str, Any]:
-        """Return the statistics of some pipelines, with a total (as trained models show them)."""
-        found = {name: told for name, told in self.stats().items() if name in ids}
-        names = ("count", "time_in_millis", "current", "failed")
-        return {
-            "total": {name: sum(told[name] for told in found.values()) for name in names},
-            "pipelines": found,
-        }
 
     # -- running -------------------------------------------------------------------------------------------
 

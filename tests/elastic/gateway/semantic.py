@@ -25,7 +25,7 @@ from starlette.responses import Response
 from tests.elastic.gateway.deployments import Urgency
 from tests.elastic.gateway.documents import Document, java_type
 from tests.elastic.gateway.errors import ElasticError, bad_request, illegal_argument
-from tests.elastic.gateway.indices import META, Indices
+from tests.elastic.gateway.indices import META, Indices, kept
 from tests.elastic.gateway.inference import Coordinator
 from tests.elastic.gateway.router import Route, route
 from tests.elastic.gateway.wire import Call, Headers, Node
@@ -81,13 +81,6 @@ class SemanticText:
             if META in about.get("mappings", {}).get("_meta", {}):
                 about["mappings"] = restored(about["mappings"])
         return found.response(orjson.dumps(body))
-
-    async def indices_using(self, endpoint: str) -> set[str]:
-        """Return the indices whose mappings use an endpoint."""
-        if not self._indices.semantic:
-            return set()
-        found = (await self._node.ask("GET", "/_mapping")).json()
-        return {index for index, about in found.items() if endpoint in _kept(about["mappings"]).values()}
 
     # -- documents -----------------------------------------------------------------------------------------
 
@@ -165,16 +158,11 @@ def _put(properties: dict[str, Any], path: str, mapping: Mapping[str, Any]) -> N
     properties[name] = mapping
 
 
-def _kept(mappings: Mapping[str, Any]) -> dict[str, str]:
-    kept: dict[str, str] = (mappings.get("_meta") or {}).get(META, {})
-    return kept
-
-
 def restored(mappings: Mapping[str, Any]) -> dict[str, Any]:
     """Return mappings as they were asked for."""
     found = dict(mappings)
     properties = {name: about for name, about in mappings["properties"].items() if name != HIDDEN}
-    for path, endpoint in _kept(mappings).items():
+    for path, endpoint in kept(mappings).items():
         *above, name = path.split(".")
         at = properties
         for step in above:
