@@ -74,8 +74,7 @@ def test_a_start_waits_for_the_download_as_long_as_it_may(client: Elasticsearch,
     assert refused.value.meta.status == 408
     assert refused.value.body["error"]["reason"] == (
         "Model download task is currently running. Wait for trained model [.elser_model_2] download task to "
-        "complete "
-        "then try again"
+        "complete then try again"
     )
     assert start(client, ".elser_model_2")["assignment_state"] == "started"
 

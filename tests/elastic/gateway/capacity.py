@@ -61,8 +61,7 @@ def _memory_reason(params: Parameters, settings: Settings, free: int, *, alone: 
 def _processors_reason(params: Parameters, settings: Settings, left: int) -> str:
     return (
         f"This node has insufficient allocated processors. Available processors [{settings.processors}], "
-        "free "
-        f"processors [{left}], processors required for each allocation of this model "
+        f"free processors [{left}], processors required for each allocation of this model "
         f"[{params.threads_per_allocation}]"
     )
 

@@ -192,16 +192,14 @@ class MachineLearning:
     def _check_names(self, model: Model, deployment_id: str) -> None:
         if model.config["model_type"] != "pytorch":
             raise bad_request(
-                f"model [{model.id}] of type [{model.config['model_type']}] cannot be deployed. Only "
-                "PyTorch models can "
-                "be deployed"
+                f"model [{model.id}] of type [{model.config['model_type']}] cannot be deployed. Only PyTorch "
+                "models can be deployed"
             )
         if deployment_id != model.id and deployment_id in self.models:
             raise bad_request(
                 f"Deployment id [{deployment_id}] is the same as an another model which is not the model "
-                "being "
-                "deployed. Deployment id can be the same as the model being deployed but cannot match a "
-                "different model"
+                "being deployed. Deployment id can be the same as the model being deployed but cannot match "
+                "a different model"
             )
         if deployment_id in self.deployments:
             raise conflict(
@@ -256,8 +254,7 @@ class MachineLearning:
             if deployment_id not in self.deployments:
                 raise bad_request(
                     "Error waiting for the model deployment to start. The trained model assignment was "
-                    "removed while "
-                    "waiting"
+                    "removed while waiting"
                 )
             reached = _STATES.index(deployment.allocation_state) >= _STATES.index(wait_for)
             return reached or not deployment.assigned or deployment.state == "started"
@@ -340,8 +337,7 @@ class MachineLearning:
             if alias in references:
                 raise conflict(
                     f"Cannot stop deployment [{id}] as it has a model_alias [{alias}] that is still "
-                    "referenced by "
-                    "ingest processors; use force to stop the deployment"
+                    "referenced by ingest processors; use force to stop the deployment"
                 )
 
     async def _end(self, deployment: Deployment, *, finish: bool) -> None:

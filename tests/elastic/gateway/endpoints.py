@@ -147,8 +147,8 @@ class InferenceEndpoints:
         return deprecation(
             self._settings().version,
             "The [elser] service is deprecated and will be removed in a future release. Use the "
-            "[elasticsearch] "
-            "service instead, with [model_id] set to [.elser_model_2] in the [service_settings]",
+            "[elasticsearch] service instead, with [model_id] set to [.elser_model_2] in the "
+            "[service_settings]",
         )
 
     def _check_name(self, id: str) -> None:
@@ -158,8 +158,7 @@ class InferenceEndpoints:
         if id in self._ml.models or id in self._ml.deployments:
             raise bad_request(
                 f"Inference endpoint IDs must be unique. Requested inference endpoint ID [{id}] matches "
-                "existing "
-                "trained model ID(s) but must not."
+                "existing trained model ID(s) but must not."
             )
 
     def _service_settings(self, service: str, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -231,8 +230,7 @@ class InferenceEndpoints:
             if endpoint.id == _DEFAULT:
                 raise bad_request(
                     f"[{endpoint.id}] is a reserved inference endpoint. Use the force=true query parameter "
-                    "to delete "
-                    "the inference endpoint."
+                    "to delete the inference endpoint."
                 )
             if problem:
                 raise conflict(problem)
@@ -312,16 +310,13 @@ def _in_use(id: str, pipelines: list[str], indices: list[str]) -> str:
     if pipelines:
         told.append(
             f"Inference endpoint {id} is referenced by pipelines: [{', '.join(pipelines)}]. Ensure that no "
-            "pipelines "
-            "are using this inference endpoint, or use force to ignore this warning and delete the "
+            "pipelines are using this inference endpoint, or use force to ignore this warning and delete the "
             "inference endpoint."
         )
     if indices:
         told.append(
             f" Inference endpoint {id} is being used in the mapping for indexes: [{', '.join(indices)}]. "
-            "Ensure that "
-            "no index mappings are using this inference endpoint, or use force to ignore this warning and "
-            "delete the "
-            "inference endpoint."
+            "Ensure that no index mappings are using this inference endpoint, or use force to ignore this "
+            "warning and delete the inference endpoint."
         )
     return "".join(told)

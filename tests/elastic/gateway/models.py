@@ -97,9 +97,8 @@ class Model:
         await asyncio.sleep(min(left, within))
         if left > within:
             raise request_timeout(
-                f"Model download task is currently running. Wait for trained model [{self.id}] download "
-                "task to "
-                "complete then try again"
+                f"Model download task is currently running. Wait for trained model [{self.id}] download task "
+                "to complete then try again"
             )
 
 
@@ -188,8 +187,7 @@ class Models:
         if not _ID.fullmatch(id):
             problems.append(
                 f"Invalid model_id; '{id}' can contain lowercase alphanumeric (a-z and 0-9), hyphens or "
-                "underscores; "
-                "must start and end with alphanumeric"
+                "underscores; must start and end with alphanumeric"
             )
         if (body.get("input") or {}).get("field_names") == []:
             problems.append("[input.field_names] must not be empty")
@@ -284,8 +282,7 @@ class Models:
             if alias in references:
                 raise conflict(
                     f"Cannot delete model [{id}] as it has a model_alias [{alias}] that is still referenced "
-                    "by ingest "
-                    "processors; use force to delete the model"
+                    "by ingest processors; use force to delete the model"
                 )
         if deployed:
             raise conflict(
@@ -306,8 +303,7 @@ class Models:
         if not _ALIAS.fullmatch(alias):
             raise validation(
                 f"Invalid model_alias; '{alias}' can contain lowercase alphanumeric (a-z and 0-9), hyphens "
-                "or "
-                "underscores; must start with alphanumeric and cannot end with numbers"
+                "or underscores; must start with alphanumeric and cannot end with numbers"
             )
         if alias == id:
             raise validation(f"model_alias [{alias}] cannot equal model_id [{id}]")
@@ -317,8 +313,7 @@ class Models:
         if old is not None and not reassign:
             raise bad_request(
                 f"cannot assign model_alias [{alias}] to model_id [{id}] as model_alias already refers to "
-                f"[{old}]. Set "
-                "parameter [reassign] to [true] if model_alias should be reassigned."
+                f"[{old}]. Set parameter [reassign] to [true] if model_alias should be reassigned."
             )
         if alias in self._models:
             raise bad_request("model_alias cannot be the same as an existing trained model_id")
@@ -365,8 +360,7 @@ def _check_reassignment(alias: str, new: Model, old: Model, deployed: Callable[[
     if new.task != old.task:
         raise bad_request(
             f"cannot reassign model_alias [{alias}] to model [{new.id}] with inference config type "
-            f"[{new.task}] from "
-            f"model [{old.id}] with type [{old.task}]"
+            f"[{new.task}] from model [{old.id}] with type [{old.task}]"
         )
     before, after = deployed(old.id), deployed(new.id)
     if before is not None and after is None:
@@ -377,8 +371,7 @@ def _check_reassignment(alias: str, new: Model, old: Model, deployed: Callable[[
     if before in {"started", "fully_allocated"} and after == "starting":
         raise bad_request(
             f"cannot reassign model_alias [{alias}] to model [{new.id}]  from model [{old.id}] as it is not "
-            "yet "
-            "allocated to any nodes"
+            "yet allocated to any nodes"
         )
 
 

@@ -19,11 +19,9 @@ _MISSING: Final = object()
 #: What a real cluster also has.
 _ELSEWHERE: Final = frozenset(
     "append attachment bytes circle community_id convert csv date date_index_name dissect dot_expander "
-    "enrich "
-    "fingerprint foreach geo_grid geoip grok gsub html_strip ip_location join json kv network_direction "
-    "redact "
-    "registered_domain reroute script set_security_user sort split terminate uri_parts urldecode "
-    "user_agent".split()
+    "enrich fingerprint foreach geo_grid geoip grok gsub html_strip ip_location join json kv "
+    "network_direction redact registered_domain reroute script set_security_user sort split terminate "
+    "uri_parts urldecode user_agent".split()
 )
 
 
@@ -303,15 +301,14 @@ class InferenceProcessor:
         if self._target is not None:
             raise self.config.error(
                 "option is incompatible with [input_output]. Use the [output_field] option to specify where "
-                "to write "
-                "the inference results to.",
+                "to write the inference results to.",
                 "target_field",
             )
         if config is not None and "results_field" in next(iter(config.values())):
             raise self.config.error(
                 "The [inference_config.results_field] setting is incompatible with using [input_output]. "
-                "Prefer to use "
-                "the [input_output.output_field] option to specify where to write the inference results to."
+                "Prefer to use the [input_output.output_field] option to specify where to write the "
+                "inference results to."
             )
 
     def _input_output(self, given: Any) -> list[tuple[str, str]] | None:

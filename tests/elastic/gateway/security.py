@@ -185,9 +185,8 @@ class Security:
         raise ElasticError(
             403,
             "security_exception",
-            f"action [{need.action}] is unauthorized for API key id [{key.id}] of user "
-            f"[{key.username}]{on}, this "
-            f"action is granted by the {kind} privileges [{','.join(need.privileges)}]",
+            f"action [{need.action}] is unauthorized for API key id [{key.id}] of user [{key.username}]{on}, "
+            f"this action is granted by the {kind} privileges [{','.join(need.privileges)}]",
         )
 
     def _as_owner(self, call: Call, key: Key) -> Call:
