@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import pickle
+import re
 from collections.abc import Callable, Iterator
+from importlib.metadata import entry_points
+from math import inf, nan
 from traceback import format_exception
 from typing import Any
 
@@ -15,7 +18,16 @@ import vectorface
 from tests.chroma_server import free_port
 from tests.elastic.encoders import WordWeights
 from tests.elasticsearch.stores import Stores
-from vectorface.backends.elasticsearch import BM25, Dense, ElasticsearchDB, Elser, Hybrid, SparseEncoder
+from vectorface.backends.elasticsearch import (
+    BM25,
+    Dense,
+    ElasticsearchDB,
+    Elser,
+    Hybrid,
+    Pruning,
+    SemanticText,
+    SparseEncoder,
+)
 from vectorface.backends.elasticsearch.connection import with_port
 from vectorface.errors import (
     ConfigurationError,
@@ -178,6 +190,14 @@ def test_malformed_urls_are_refused(url: str, says: str) -> None:
     assert SECRET not in "".join(format_exception(caught.value))
 
 
+def test_the_strategies_of_urls_are_those_that_the_package_registers() -> None:
+    schemes = {point.name for point in entry_points(group="vectorface.backends")}
+    with pytest.raises(ConfigurationError, match="'splade' is no strategy") as caught:
+        ElasticsearchDB.from_url("elasticsearch+splade://localhost/abc")
+    named = set(re.findall(r"(elasticsearch\+\w+)://", str(caught.value)))
+    assert named - {"elasticsearch+dense"} == {scheme for scheme in schemes if "elasticsearch+" in scheme}
+
+
 # -- given clients ----------------------------------------------------------------------------------------
 
 
@@ -290,8 +310,9 @@ ODD: Any = "odd"
         (lambda: Hybrid(BM25(), BM25()), "search text"),
         (lambda: Hybrid(Dense(None), Dense(None)), "search dense vectors"),
         (lambda: Hybrid(Elser(), SparseEncoder(WordWeights())), "search token weights"),
-        (lambda: Hybrid(Dense(None), BM25(), weights=[1]), "2 numbers above 0"),
-        (lambda: Hybrid(Dense(None), BM25(), weights=[1, 0]), "2 numbers above 0"),
+        (lambda: Hybrid(Dense(None), BM25(), weights=[1]), "must be 2 numbers"),
+        (lambda: Hybrid(Dense(None), BM25(), weights=[1, 0]), "weights[1]=0 must be a number above 0"),
+        (lambda: Hybrid(Dense(None), BM25(), weights=[inf, 1]), "weights[0]=inf"),
         (lambda: Hybrid(Dense(None), BM25(), rank_constant=0), "rank_constant=0"),
         (lambda: Hybrid(Dense(None), BM25(), window_size=ODD), "window_size='odd'"),
         (lambda: Elser("model", inference_id="endpoint"), "not both"),
@@ -299,6 +320,16 @@ ODD: Any = "odd"
         (lambda: Elser(pipeline=""), "pipeline=''"),
         (lambda: Elser(tokens=ODD), "tokens='odd'"),
         (lambda: Elser(pruning=ODD), "is no Pruning"),
+        (lambda: Elser(write_timeout=ODD), "write_timeout='odd' must be a number of seconds"),
+        (lambda: Elser(write_timeout=nan), "write_timeout=nan"),
+        (lambda: SemanticText(""), "inference_id=''"),
+        (lambda: BM25(analyzer=""), "analyzer=''"),
+        (lambda: BM25(b=1.5), "b=1.5 must be a number from 0 to 1"),
+        (
+            lambda: Pruning(tokens_weight_threshold=7),
+            "threshold=7 must be a number from 0 to 1",
+        ),
+        (lambda: Pruning(tokens_freq_ratio_threshold=0), "tokens_freq_ratio_threshold=0"),
     ],
 )
 def test_strategies_refuse_what_makes_no_sense(make: Callable[[], object], says: str) -> None:

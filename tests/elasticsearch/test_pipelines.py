@@ -71,20 +71,6 @@ def test_documents_of_an_index_get_their_tokens(
     }
 
 
-@pytest.mark.parametrize("version", ["8.10.4", "8.11.0", "9.1.0"])
-def test_both_forms_of_the_inference_processor_give_the_same(
-    gateway: Gateway, client: Elasticsearch, index: str, deployed: ElserModel, version: str
-) -> None:
-    gateway.configure(version=version)
-    pipelines = Pipelines(client)
-    made = pipelines.create(index)
-    form = "input_output" if version != "8.10.4" else "field_map"
-    assert any(form in processor.get("inference", {}) for processor in made.definition["processors"])
-    pipelines.set_default(index, index)
-    source = written(client, index, {"text": "a ship at sea"})
-    assert source == {"text": "a ship at sea", "tokens": deployed.infer(["a ship at sea"])[0]}
-
-
 def test_a_field_called_model_id_is_left_alone(
     pipelines: Pipelines, client: Elasticsearch, index: str, deployed: ElserModel
 ) -> None:
@@ -202,7 +188,7 @@ def test_a_pipeline_is_tried_out_without_writing(
 
 def test_a_definition_is_tried_out_without_storing_it(pipelines: Pipelines, deployed: ElserModel) -> None:
     assert deployed.status().is_started
-    processors = elser_processors((8, 19, 0), model_id="no-such-model")
+    processors = elser_processors(model_id="no-such-model")
     [found] = pipelines.simulate({"processors": processors}, [{"text": "a lamp"}])
     assert isinstance(found.error, ModelNotFoundError)
 
@@ -318,11 +304,6 @@ def test_wrong_arguments_are_refused_before_anything_is_sent(
     with pytest.raises(ConfigurationError, match=message):
         pipelines.create(**{"name": "p", **options})
     assert requests.new == 0
-
-
-def test_missing_text_is_allowed_by_a_condition_on_old_servers() -> None:
-    processors = elser_processors((8, 10, 0), text_field="body.main", allow_missing_text=True)
-    assert processors[1]["inference"]["if"] == "ctx?.body?.main != null"
 
 
 # -- async ------------------------------------------------------------------------------------------------

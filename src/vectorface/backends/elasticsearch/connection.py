@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from threading import TIMEOUT_MAX
 from typing import Any, Final
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from elastic_transport import OrjsonSerializer
 from elasticsearch import AsyncElasticsearch, Elasticsearch
 
+from vectorface.backends.elasticsearch.checks import check_count, check_seconds
 from vectorface.backends.elasticsearch.server import Server
 from vectorface.errors import ConfigurationError
-from vectorface.indexes import ConnectionSettings, checked_secret, shown_url
+from vectorface.indexes import ConnectionSettings, checked_flag, checked_secret, shown_url
 
 Credentials = str | tuple[str, str]
 
@@ -120,24 +120,13 @@ def check(settings: ElasticsearchSettings, *, given: Sequence[str]) -> None:
     """
     _check_where(settings, given)
     _check_who(settings)
-    for name in ("shards", "replicas"):
-        value: object = getattr(settings, name)
-        least = 1 if name == "shards" else 0
-        if value is not None and (type(value) is not int or value < least):
-            raise ConfigurationError(f"{name}={value!r} must be a whole number of at least {least}.")
-    _check_timeout(settings.timeout)
+    for name, value, least in (("shards", settings.shards, 1), ("replicas", settings.replicas, 0)):
+        if value is not None:
+            check_count(name, value, least=least)
+    check_seconds("timeout", settings.timeout)
     for flag in ("verify_certs", "refresh"):
-        if not isinstance(getattr(settings, flag), bool):
-            raise ConfigurationError(f"{flag}={getattr(settings, flag)!r:.80} must be True or False.")
+        checked_flag(flag, getattr(settings, flag))
     _check_fields(settings.fields)
-
-
-def _check_timeout(timeout: object) -> None:
-    # An infinite or immense one is no time that a socket could wait, which would show at the first request.
-    if type(timeout) not in {int, float} or not 0 < timeout <= TIMEOUT_MAX:  # type: ignore[operator]
-        raise ConfigurationError(
-            f"timeout={timeout!r:.80} must be a number of seconds above 0 and at most {TIMEOUT_MAX:.0f}."
-        )
 
 
 def _check_fields(fields: object) -> None:

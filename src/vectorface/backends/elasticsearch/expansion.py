@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from vectorface.backends.elasticsearch.checks import check_seconds, check_text
 from vectorface.backends.elasticsearch.inference import inferred, model_behind, weights_of
 from vectorface.backends.elasticsearch.layout import TEXT, TOKENS
 from vectorface.backends.elasticsearch.pace import Pace
@@ -43,9 +44,13 @@ class Expanded(Strategy):
 
     Args:
         write_timeout: Seconds to wait for a batch of documents to be expanded and written.
+
+    Raises:
+        ConfigurationError: That is no time.
     """
 
     def __init__(self, *, write_timeout: float) -> None:
+        check_seconds("write_timeout", write_timeout)
         self._write_timeout = float(write_timeout)
 
     def limits(self, limits: Limits) -> Limits:
@@ -105,9 +110,9 @@ class Elser(TokenStrategy, Expanded):
         if inference_id is not None and (model_id != MODEL_ID or search_id is not None):
             raise ConfigurationError("Pass inference_id=, or model_id= and search_id=, not both.")
         named: dict[str, object] = {"model_id": model_id, "search_id": search_id, "pipeline": pipeline}
-        for option, value in named.items():
-            if value is not None and (not isinstance(value, str) or not value):
-                raise ConfigurationError(f"{option}={value!r:.80} must be text that is not empty.")
+        for option, value in {**named, "inference_id": inference_id}.items():
+            if value is not None:
+                check_text(option, value)
         self.model_id = inference_id or model_id
         self.search_id = inference_id or search_id or model_id
         self.is_endpoint = inference_id is not None
@@ -162,7 +167,7 @@ class Elser(TokenStrategy, Expanded):
         if self._missing is not None:
             raise self._missing
         path, named = path_of("_ingest", "pipeline", self.pipeline), f"the ingest pipeline {self.pipeline!r}"
-        ours = elser_processors(server.version, model_id=self.model_id)
+        ours = elser_processors(model_id=self.model_id)
         try:
             found = server.request("GET", path, doing=f"looking up {named}")[self.pipeline]
         except BackendError as error:
@@ -234,6 +239,7 @@ class SemanticText(Expanded):
 
     def __init__(self, inference_id: str = ENDPOINT_ID, *, write_timeout: float = _WRITE_TIMEOUT) -> None:
         super().__init__(write_timeout=write_timeout)
+        check_text("inference_id", inference_id)
         self.inference_id = inference_id
         self._encoder = ServerEncoder(self.name, "sparse", inference_id)
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
+from vectorface.backends.elasticsearch.checks import check_count, check_positive
 from vectorface.backends.elasticsearch.layout import TOKENS, VECTOR
 from vectorface.backends.elasticsearch.searches import Asked, Searcher
 from vectorface.backends.elasticsearch.sparse import TokenStrategy
@@ -60,8 +61,10 @@ class Hybrid(Strategy):
         _check_parts(parts)
         self.parts = parts
         self.weights = _checked_weights(weights, len(parts))
-        self.rank_constant = _positive("rank_constant", rank_constant)
-        self.window_size = _positive("window_size", window_size)
+        for name, value in (("rank_constant", rank_constant), ("window_size", window_size)):
+            check_count(name, value)
+        self.rank_constant = rank_constant
+        self.window_size = window_size
         self._encoder = HybridEncoder(self.name, [part.encoder for part in parts])
 
     @property
@@ -215,17 +218,11 @@ def _check_parts(parts: Sequence[Any]) -> None:
 def _checked_weights(weights: Sequence[Any] | None, count: int) -> tuple[float, ...]:
     if weights is None:
         return (1.0,) * count
-    if len(weights) != count or not all(
-        isinstance(weight, int | float) and not isinstance(weight, bool) and weight > 0 for weight in weights
-    ):
-        raise ConfigurationError(f"weights={weights!r} must be {count} numbers above 0, one for each part.")
+    if len(weights) != count:
+        raise ConfigurationError(f"weights={weights!r} must be {count} numbers, one for each part.")
+    for i, weight in enumerate(weights):
+        check_positive(f"weights[{i}]", weight)
     return tuple(float(weight) for weight in weights)
-
-
-def _positive(name: str, value: object) -> int:
-    if type(value) is not int or value < 1:
-        raise ConfigurationError(f"{name}={value!r} must be a whole number of at least 1.")
-    return value
 
 
 class HybridEncoder:

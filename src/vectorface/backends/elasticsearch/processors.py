@@ -7,7 +7,6 @@ from typing import Any, Final
 
 from vectorface.backends.elasticsearch.layout import TEXT, TOKENS
 from vectorface.backends.elasticsearch.released import ELSER_2
-from vectorface.backends.elasticsearch.server import Version
 
 #: The model of whoever names none.
 MODEL_ID: Final = ELSER_2
@@ -18,16 +17,12 @@ MAX_TOKENS: Final = 512
 #: Where the model's answer lies for a moment. Elasticsearch notes model and truncation beside the tokens,
 #: which would overwrite fields of the document that are called the same, or be refused by a strict mapping.
 _ASIDE: Final = "vectorface_elser"
-#: From this version on an inference processor says which field goes in and which comes out.
-_INPUT_OUTPUT: Final[Version] = (8, 11, 0)
-
 
 #: Processors that a document cannot do without, if it is to be found.
 _NEEDED: Final = ("inference", "pipeline")
 
 
 def elser_processors(
-    version: Version,
     *,
     model_id: str = MODEL_ID,
     text_field: str = TEXT,
@@ -37,24 +32,17 @@ def elser_processors(
     """Return the processors that expand one field into tokens, however often a document passes them.
 
     Args:
-        version: Of the server: before 8.11 inference processors are written differently.
         model_id: The model, a deployment or an inference endpoint.
         text_field: What is read.
         tokens_field: Where the tokens go; whatever is there is replaced.
         allow_missing_text: Let documents without the text pass.
     """
-    inference: dict[str, Any] = {"model_id": model_id}
-    if version >= _INPUT_OUTPUT:
-        inference["input_output"] = [{"input_field": text_field, "output_field": f"{_ASIDE}.tokens"}]
-        if allow_missing_text:
-            inference["ignore_missing"] = True
-    else:
-        inference["target_field"] = _ASIDE
-        inference["field_map"] = {text_field: INPUT_FIELD}
-        inference["inference_config"] = {"text_expansion": {"results_field": "tokens"}}
-    if allow_missing_text and version < _INPUT_OUTPUT:
-        there = "?.".join(["ctx", *text_field.split(".")])
-        inference["if"] = f"{there} != null"
+    inference: dict[str, Any] = {
+        "model_id": model_id,
+        "input_output": [{"input_field": text_field, "output_field": f"{_ASIDE}.tokens"}],
+    }
+    if allow_missing_text:
+        inference["ignore_missing"] = True
     tokens = {"field": f"{_ASIDE}.tokens", "target_field": tokens_field, "ignore_missing": allow_missing_text}
     return [
         {"remove": {"field": [tokens_field, _ASIDE], "ignore_missing": True}},

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import numpy as np
 
 from vectorface import embeddings as _embeddings
+from vectorface.backends.elasticsearch.checks import check_count, check_range
 from vectorface.backends.elasticsearch.layout import TOKENS
 from vectorface.backends.elasticsearch.searches import Asked, Hits, Searcher
 from vectorface.backends.elasticsearch.strategies import Strategy, matching
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
     from vectorface.backends.elasticsearch.layout import Layout
 
 
+#: The largest ratio that Elasticsearch takes (``TokenPruningConfig``, x-pack/plugin/core).
+_MOST_FREQUENT: Final = 100
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Pruning:
     """Leave tokens out of a sparse query that are frequent and weigh little; Elastic's defaults.
@@ -32,11 +37,19 @@ class Pruning:
         tokens_freq_ratio_threshold: Left out may be what is so many times as frequent as the average.
         tokens_weight_threshold: ... and weighs less than this share of the heaviest token, 0 to 1.
         only_score_pruned_tokens: Score by those tokens alone, in a second pass for instance.
+
+    Raises:
+        ConfigurationError: Elasticsearch would refuse a value: a ratio is 1 to 100.
     """
 
     tokens_freq_ratio_threshold: int = 5
     tokens_weight_threshold: float = 0.4
     only_score_pruned_tokens: bool = False
+
+    def __post_init__(self) -> None:
+        check_count("tokens_freq_ratio_threshold", self.tokens_freq_ratio_threshold, most=_MOST_FREQUENT)
+        check_range("tokens_weight_threshold", self.tokens_weight_threshold, least=0, most=1)
+        checked_flag("only_score_pruned_tokens", self.only_score_pruned_tokens)
 
 
 class SparseEmbeddings(Protocol):
@@ -193,7 +206,7 @@ class TokenStrategy(Strategy):
 
     def lacks(self, layout: Layout) -> str | None:
         """Look for the field of token weights."""
-        if layout.types.get(TOKENS) in {"sparse_vector", "rank_features"}:
+        if layout.types.get(TOKENS) == "sparse_vector":
             return None
         return f"no field {TOKENS!r} of type sparse_vector; move_to_elser() makes one that has it"
 

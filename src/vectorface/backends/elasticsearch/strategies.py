@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, TypeAlias, get_
 
 import numpy as np
 
+from vectorface.backends.elasticsearch.checks import check_range, check_text
 from vectorface.backends.elasticsearch.codec import stored_of
 from vectorface.backends.elasticsearch.filters import Clause
 from vectorface.backends.elasticsearch.layout import SIMILARITIES, TEXT, VECTOR, WINDOW
@@ -326,10 +327,6 @@ class ServerEncoder:
 _FULL_TEXT: Final = frozenset({"text", "match_only_text", "search_as_you_type", "annotated_text"})
 
 
-def _up_to(most: float) -> str:
-    return "" if math.isinf(most) else f" to {most:g}"
-
-
 class BM25(Strategy):
     """Ranking by the words that query and document share (Okapi BM25), by the server.
 
@@ -344,9 +341,10 @@ class BM25(Strategy):
     def __init__(
         self, *, analyzer: str = "standard", k1: float | None = None, b: float | None = None
     ) -> None:
+        check_text("analyzer", analyzer)
         for name, value, most in (("k1", k1, math.inf), ("b", b, 1.0)):
-            if value is not None and not (type(value) in {int, float} and 0 <= value <= most):
-                raise ConfigurationError(f"{name}={value!r:.80} must be a number from 0{_up_to(most)}.")
+            if value is not None:
+                check_range(name, value, least=0, most=most)
         self.analyzer = analyzer
         self._parameters = {name: value for name, value in (("k1", k1), ("b", b)) if value is not None}
         self._encoder = ServerEncoder(self.name, "bm25")

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from vectorface.asynchronous import twin_of
+from vectorface.backends.elasticsearch.checks import check_name
 from vectorface.backends.elasticsearch.cluster.access import Remote
-from vectorface.backends.elasticsearch.cluster.checks import check_name
 from vectorface.backends.elasticsearch.layout import TEXT, TOKENS
 from vectorface.backends.elasticsearch.processors import MODEL_ID, elser_processors, hiding, processors_of
 from vectorface.backends.elasticsearch.server import path_of
@@ -122,7 +122,6 @@ class Pipelines(Remote):
         ]
         if model_id is not None:
             processors += elser_processors(
-                self._server.version,
                 model_id=model_id,
                 text_field=text_field,
                 tokens_field=tokens_field,

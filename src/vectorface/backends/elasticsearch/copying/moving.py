@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from vectorface.backends.elasticsearch.checks import check_count, check_name, check_seconds
 from vectorface.backends.elasticsearch.cluster.access import (
     Client,
     function_twin_of,
     same_kind,
     server_behind,
 )
-from vectorface.backends.elasticsearch.cluster.checks import check_count, check_name, check_seconds
 from vectorface.backends.elasticsearch.cluster.missing import missing
 from vectorface.backends.elasticsearch.cluster.pipelines import Pipelines, check_pipeline
 from vectorface.backends.elasticsearch.cluster.waiting import Deadline, ProgressCallback, tell
@@ -295,9 +295,7 @@ class _Move:
 
     def _processors(self) -> list[dict[str, Any]]:
         text_field, tokens_field = self.fields
-        return elser_processors(
-            self.server.version, model_id=self.model_id, text_field=text_field, tokens_field=tokens_field
-        )
+        return elser_processors(model_id=self.model_id, text_field=text_field, tokens_field=tokens_field)
 
     # -- making -------------------------------------------------------------------------------------------
 

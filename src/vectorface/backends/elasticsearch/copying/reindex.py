@@ -6,13 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final, Literal, TypeAlias, get_args
 
-from vectorface.backends.elasticsearch.cluster.access import Client, function_twin_of, server_behind
-from vectorface.backends.elasticsearch.cluster.checks import (
+from vectorface.backends.elasticsearch.checks import (
     check_count,
     check_name,
     check_one_of,
-    check_seconds,
+    check_positive,
 )
+from vectorface.backends.elasticsearch.cluster.access import Client, function_twin_of, server_behind
 from vectorface.backends.elasticsearch.copying.tasks import ReindexFailure, ReindexProgress, ReindexTask
 from vectorface.backends.elasticsearch.server import Server, path_of
 from vectorface.backends.elasticsearch.translation import is_missing
@@ -23,6 +23,7 @@ from vectorface.errors import (
     PermissionDeniedError,
     VectorfaceError,
 )
+from vectorface.indexes import checked_flag
 
 __all__ = [
     "ELSER_BATCH",
@@ -93,7 +94,7 @@ def reindex(
     names = [source] if isinstance(source, str) else source
     _check(names, dest, pipeline=pipeline, query=query, size=size, slices=slices, refresh=refresh)
     if requests_per_second is not None:
-        check_seconds("requests_per_second", requests_per_second)
+        check_positive("requests_per_second", requests_per_second)
     check_one_of("conflicts", conflicts, get_args(Conflicts))
     check_one_of("op_type", op_type, get_args(OpType))
     server = server_behind(client)
@@ -146,8 +147,7 @@ def _check(
         check_count("size", size, most=_LARGEST_BATCH)
     if slices is not None and slices != "auto":
         check_count("slices", slices)
-    if not isinstance(refresh, bool):
-        raise ConfigurationError(f"refresh={refresh!r:.40} must be True or False.")
+    checked_flag("refresh", refresh)
 
 
 def _check_source(server: Server, name: str) -> None:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any, Final, Self
 
 from vectorface.asynchronous import twin_of
+from vectorface.backends.elasticsearch.checks import check_seconds
 from vectorface.backends.elasticsearch.cluster.access import TIMEOUT, Client, Remote, same_kind
-from vectorface.backends.elasticsearch.cluster.checks import check_seconds
 from vectorface.backends.elasticsearch.cluster.waiting import ProgressCallback, tell, until
 from vectorface.backends.elasticsearch.server import path_of
 from vectorface.backends.elasticsearch.translation import answered, is_missing

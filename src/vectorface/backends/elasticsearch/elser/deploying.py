@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final, Literal
 
 from vectorface.asynchronous import twin_of
-from vectorface.backends.elasticsearch.cluster.checks import check_count, check_seconds
+from vectorface.backends.elasticsearch.checks import check_count, check_seconds
 from vectorface.backends.elasticsearch.cluster.waiting import Deadline, ProgressCallback, tell, until
 from vectorface.backends.elasticsearch.elser.deployments import (
     AdaptiveAllocations,

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias, TypeVar, get_args
 
-from vectorface.backends.elasticsearch.cluster.checks import check_count
+from vectorface.backends.elasticsearch.checks import check_count
 
 W = TypeVar("W", bound=str)
 

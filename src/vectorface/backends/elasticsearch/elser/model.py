@@ -6,8 +6,8 @@ import warnings
 from collections.abc import Sequence
 
 from vectorface.asynchronous import twin_of
+from vectorface.backends.elasticsearch.checks import check_name, check_seconds
 from vectorface.backends.elasticsearch.cluster.access import TIMEOUT, Client
-from vectorface.backends.elasticsearch.cluster.checks import check_name, check_seconds
 from vectorface.backends.elasticsearch.elser.deploying import DeployedModel
 from vectorface.backends.elasticsearch.elser.deployments import Priority
 from vectorface.backends.elasticsearch.elser.doctor import Diagnosis, diagnose

@@ -7,14 +7,14 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from vectorface.asynchronous import twin_of
-from vectorface.backends.elasticsearch.cluster.access import TIMEOUT, Client, Remote
-from vectorface.backends.elasticsearch.cluster.checks import (
+from vectorface.backends.elasticsearch.checks import (
     check_alias,
     check_deployment_id,
     check_model_id,
     check_name,
     check_seconds,
 )
+from vectorface.backends.elasticsearch.cluster.access import TIMEOUT, Client, Remote
 from vectorface.backends.elasticsearch.cluster.pipelines import Pipelines
 from vectorface.backends.elasticsearch.cluster.waiting import Deadline, ProgressCallback, tell, until
 from vectorface.backends.elasticsearch.elser.deployments import (

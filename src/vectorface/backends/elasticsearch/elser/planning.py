@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final, get_args
 
-from vectorface.backends.elasticsearch.cluster.checks import check_count, check_one_of, check_threads
+from vectorface.backends.elasticsearch.checks import check_count, check_one_of, check_threads
 from vectorface.backends.elasticsearch.elser.deployments import Priority
 from vectorface.backends.elasticsearch.elser.nodes import (
     ELSER_MEMORY,

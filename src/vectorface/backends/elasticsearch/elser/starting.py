@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, get_args
 
-from vectorface.backends.elasticsearch.cluster.checks import check_count, check_one_of, check_threads
+from vectorface.backends.elasticsearch.checks import check_count, check_one_of, check_threads
 from vectorface.backends.elasticsearch.elser.deployments import (
     AdaptiveAllocations,
     Deployment,

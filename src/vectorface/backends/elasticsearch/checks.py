@@ -1,6 +1,6 @@
-"""Arguments of what manages models, pipelines and tasks: refused here before anything is sent.
+"""Arguments of strategies, and of what manages models, pipelines and tasks: refused before anything is sent.
 
-The rules are Elastic's own: ``StartTrainedModelDeploymentAction.Request.validate``,
+The rules for models are Elastic's own: ``StartTrainedModelDeploymentAction.Request.validate``,
 ``PutTrainedModelAliasAction`` and ``MlStrings`` (x-pack/plugin/core).
 """
 
@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from typing import Final
+from math import inf, isinf
+from threading import TIMEOUT_MAX
+from typing import Final, TypeGuard
 
 from vectorface.errors import ConfigurationError
 
@@ -18,9 +20,6 @@ _UNSAFE: Final = re.compile(r"[\s/\\,*?#\"<>|\x00]")
 _ID: Final = re.compile(r"[a-z0-9](?:[a-z0-9_\-.]*[a-z0-9])?")
 _ALIAS: Final = re.compile(r"[a-z0-9](?:[a-z0-9_\-.]*[a-z])?")
 _LONGEST_ID: Final = 64
-
-
-# -- checks -----------------------------------------------------------------------------------------------
 
 
 def check_model_id(value: object) -> None:
@@ -49,9 +48,8 @@ def check_name(name: str, value: object) -> None:
     Raises:
         ConfigurationError: It is empty, no text, or Elasticsearch would read it as something else.
     """
-    if not isinstance(value, str) or not value:
-        raise ConfigurationError(f"{name}={value!r:.80} must be text that is not empty.")
-    if _UNSAFE.search(value) or value in {".", "..", "_all"}:
+    check_text(name, value)
+    if _UNSAFE.search(str(value)) or value in {".", "..", "_all"}:
         raise ConfigurationError(
             f"{name}={value!r:.80} must name one thing: no blanks, slashes, commas or stars, and not '_all'."
         )
@@ -113,13 +111,47 @@ def check_one_of(name: str, value: object, known: Collection[str]) -> None:
         raise ConfigurationError(f"{name}={value!r:.40} is unknown; use {', '.join(map(repr, known))}.")
 
 
-def check_seconds(name: str, value: object, *, optional: bool = False) -> None:
-    """Check an argument that is a number of seconds.
+def check_text(name: str, value: object) -> None:
+    """Check an argument that is a name.
 
     Raises:
-        ConfigurationError: It is not a finite number above 0.
+        ConfigurationError: It is no text, or empty.
     """
-    if value is None and optional:
-        return
-    if type(value) not in {int, float} or not 0 < value < float("inf"):  # type: ignore[operator]
-        raise ConfigurationError(f"{name}={value!r:.40} must be a number of seconds above 0.")
+    if not isinstance(value, str) or not value:
+        raise ConfigurationError(f"{name}={value!r:.80} must be text that is not empty.")
+
+
+def check_range(name: str, value: object, *, least: float, most: float = inf) -> None:
+    """Check an argument that is a number between two others, both included.
+
+    Raises:
+        ConfigurationError: It is no finite number in that range.
+    """
+    if not _is_number(value) or not least <= value <= most:
+        end = "" if isinf(most) else f" to {most:g}"
+        raise ConfigurationError(f"{name}={value!r:.80} must be a number from {least:g}{end}.")
+
+
+def check_positive(name: str, value: object, *, kind: str = "a number", most: float = inf) -> None:
+    """Check an argument that is a number above 0.
+
+    Raises:
+        ConfigurationError: It is no finite number, not above 0, or above ``most``.
+    """
+    if not _is_number(value) or not 0 < value <= most:
+        end = "" if isinf(most) else f" and at most {most:.0f}"
+        raise ConfigurationError(f"{name}={value!r:.80} must be {kind} above 0{end}.")
+
+
+def check_seconds(name: str, value: object, *, optional: bool = False) -> None:
+    """Check an argument that is a time; an immense one is none that a socket could wait.
+
+    Raises:
+        ConfigurationError: It is not a number above 0, or more than threads can wait.
+    """
+    if value is not None or not optional:
+        check_positive(name, value, kind="a number of seconds", most=TIMEOUT_MAX)
+
+
+def _is_number(value: object) -> TypeGuard[float]:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) != inf
