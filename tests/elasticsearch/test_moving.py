@@ -15,9 +15,9 @@ from tests.elastic.gateway import Gateway
 from tests.elasticsearch.conftest import Refusing, Requests
 from tests.waiting import eventually
 from vectorface.backends.elasticsearch import BM25, ElasticsearchDB
-from vectorface.backends.elasticsearch.cluster.missing import missing
 from vectorface.backends.elasticsearch.cluster.pipelines import Pipelines
 from vectorface.backends.elasticsearch.copying.blueprints import Source, field_of, written_to
+from vectorface.backends.elasticsearch.copying.missing import missing
 from vectorface.backends.elasticsearch.copying.moving import amove_to_elser, move_to_elser
 from vectorface.backends.elasticsearch.elser.model import ElserModel
 from vectorface.backends.elasticsearch.expansion import Elser
@@ -606,7 +606,7 @@ class Forgetting(Server):
 def test_what_lacks_is_known_before_the_first_page_is_copied(
     client: Elasticsearch, source: str, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vectorface.backends.elasticsearch.cluster.missing._PAGE", 7)
+    monkeypatch.setattr("vectorface.backends.elasticsearch.copying.missing._PAGE", 7)
     client.indices.create(index=f"{name}-new", mappings=MAPPING, settings=SETTINGS)
     client.index(index=f"{name}-new", id="3", document={"title": "there"})
     client.indices.refresh(index=source)

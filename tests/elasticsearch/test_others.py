@@ -98,7 +98,7 @@ def test_metadata_alone_is_not_written_beside_another_text(
 def test_an_open_store_notices_where_its_alias_leads(
     stores: Stores, client: Elasticsearch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vectorface.backends.elasticsearch.store._FRESH", 0.0)
+    monkeypatch.setattr("vectorface.backends.elasticsearch.current._FRESH", 0.0)
     store = stores.open(BM25())
     store.upsert(STORY)
     exchange(client, store.index, stores.name("new"), STORY)
@@ -119,7 +119,7 @@ def test_even_before_it_notices_a_delete_takes_no_more_than_it_should(
 def test_an_alias_that_leads_to_another_kind_of_index_is_refused(
     stores: Stores, client: Elasticsearch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vectorface.backends.elasticsearch.store._FRESH", 0.0)
+    monkeypatch.setattr("vectorface.backends.elasticsearch.current._FRESH", 0.0)
     store = stores.open(Dense(WordEmbeddings()))
     exchange(client, store.index, stores.name("new"))
     with pytest.raises(PartialWriteError, match="no field 'vector'"):

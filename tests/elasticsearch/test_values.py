@@ -10,7 +10,7 @@ from langchain_core.documents import Document
 
 from tests.elasticsearch.stores import Stores
 from vectorface.backends.elasticsearch import BM25, Dense, Hybrid
-from vectorface.errors import BackendError
+from vectorface.errors import InvalidQueryError
 
 
 def test_three_thousand_keys_are_one_field(stores: Stores) -> None:
@@ -70,9 +70,9 @@ def test_what_an_error_quotes_is_not_taken_for_what_it_says(stores: Stores) -> N
     store = stores.open(BM25(), fields={"year": "integer"})
     store.add([Document(id="1", page_content="lamp")])
     text = "model definition truncated"
-    with pytest.raises(BackendError, match=text) as refused:
+    with pytest.raises(InvalidQueryError, match=text) as refused:
         store.query("lamp", native={"range": {"fields.year": {"gte": text}}})
-    assert type(refused.value) is BackendError
+    assert type(refused.value) is InvalidQueryError
 
 
 def test_values_that_no_mapped_field_can_hold_are_left_out_of_it(stores: Stores) -> None:

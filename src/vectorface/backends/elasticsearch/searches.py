@@ -4,30 +4,23 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, Final, Protocol, TypeAlias
+from typing import Any, Final
 
 import numpy as np
 
 from vectorface.backends.elasticsearch.codec import Shown, stored_of
 from vectorface.backends.elasticsearch.filters import Clause
 from vectorface.backends.elasticsearch.layout import VECTOR, Layout
+from vectorface.backends.elasticsearch.paging import WHOLE, Hits, Request, hits_of, pages
 from vectorface.backends.elasticsearch.server import Server, line_of
 from vectorface.backends.elasticsearch.translation import answered
-from vectorface.errors import VectorfaceError
 from vectorface.primitives import Query, Stored
 from vectorface.records import Metric
 from vectorface.searching import exact_scores
 
-Hits: TypeAlias = Sequence[Mapping[str, Any]]
-
-#: How long a server keeps a scan's view of the index between two pages.
-_KEEP_ALIVE: Final = "5m"
 #: Vectors that are compared at a time.
 _EXACT_BATCH: Final = 1_000
-#: An answer that lacks a shard's documents is an error, not an answer.
-_WHOLE: Final = {"allow_partial_search_results": False}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,54 +38,36 @@ class Asked:
     shown: Shown
 
 
-class Request(Protocol):
-    """Sends a request to the current index."""
-
-    def __call__(self, method: str, api: str, *, doing: str, **options: Any) -> Any:
-        """Return the decoded answer."""
-        ...
-
-
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Searcher:
     """Searches one index.
 
-    Args:
-        request: Sends a request to the index.
+    Attributes:
         server: Sends requests that name no index.
+        request: Sends those to the index.
         layout: Where it keeps what.
         metric: How it compares vectors.
     """
 
-    def __init__(self, request: Request, server: Server, layout: Layout, metric: Metric) -> None:
-        self._request = request
-        self._server = server
-        self.layout = layout
-        self._metric = metric
+    server: Server
+    request: Request
+    layout: Layout
+    metric: Metric
 
     @property
     def is_modern(self) -> bool:
         """Whether the server knows the query ``sparse_vector``, which came with 8.15."""
-        return self._server.version >= (8, 15, 0)
+        return self.server.version >= (8, 15, 0)
 
     @property
     def can_rescore(self) -> bool:
         """Whether the server can look again at quantized vectors, which came with 8.18."""
-        return self._server.version >= (8, 18, 0)
+        return self.server.version >= (8, 18, 0)
 
     @property
     def window(self) -> int:
         """How many hits a page shows at most."""
         return self.layout.window
-
-    @property
-    def server(self) -> Server:
-        """What sends requests that name no index."""
-        return self._server
-
-    @property
-    def metric(self) -> Metric:
-        """How the index compares vectors."""
-        return self._metric
 
     # -- one page -----------------------------------------------------------------------------------------
 
@@ -103,16 +78,16 @@ class Searcher:
         full = [{**body, **same} for body in bodies]
         if len(full) == 1:
             [body] = full
-            answer = self._request("POST", "_search", body=body, params=_WHOLE, doing="searching")
-            return [_hits(answer)]
-        lines = [line_of(part) for body in full for part in (_WHOLE, body)]
-        answer = self._request("POST", "_msearch", body=lines, doing="searching")
-        return [self._hits_of(response) for response in answer["responses"]]
+            answer = self.request("POST", "_search", body=body, params=WHOLE, doing="searching")
+            return [hits_of(answer)]
+        lines = [line_of(part) for body in full for part in (WHOLE, body)]
+        answer = self.request("POST", "_msearch", body=lines, doing="searching")
+        return [self._told(response) for response in answer["responses"]]
 
-    def _hits_of(self, response: Mapping[str, Any]) -> Hits:
+    def _told(self, response: Mapping[str, Any]) -> Hits:
         if "error" in response:
             raise answered(response["status"], response, f"searching index {self.layout.info.name!r}")
-        return _hits(response)
+        return hits_of(response)
 
     # -- more than a page ---------------------------------------------------------------------------------
 
@@ -120,7 +95,7 @@ class Searcher:
         """Answer a search with more hits than a page holds, page by page."""
         found: list[Mapping[str, Any]] = []
         sort = [{"_score": "desc"}, {"_shard_doc": "asc"}]
-        for page in self._paged({**body, "sort": sort, "_source": asked.shown.body}, self.window):
+        for page in self._pages({**body, "sort": sort, "_source": asked.shown.body}, self.window):
             found += page
             if len(found) >= asked.limit:
                 break
@@ -138,49 +113,21 @@ class Searcher:
             "seq_no_primary_term": True,
         }
         page = {"size": size, "sort": ["_doc"], "track_total_hits": False}
-        first = self._request("POST", "_search", body={**body, **page}, params=_WHOLE, doing="reading")
-        if len(_hits(first)) == size:
-            yield from self._paged({**body, "sort": ["_shard_doc"]}, size)
-        elif _hits(first):
-            yield _hits(first)
+        first = self.request("POST", "_search", body={**body, **page}, params=WHOLE, doing="reading")
+        if len(hits_of(first)) == size:
+            yield from self._pages({**body, "sort": ["_shard_doc"]}, size)
+        elif hits_of(first):
+            yield hits_of(first)
 
-    def _paged(self, body: Mapping[str, Any], size: int) -> Iterator[Hits]:
-        with self._point_in_time() as pit:
-            full = {**body, "size": size, "track_total_hits": False}
-            while True:
-                full["pit"] = {"id": pit[-1], "keep_alive": _KEEP_ALIVE}
-                answer = self._server.request(
-                    "POST",
-                    "/_search",
-                    body=full,
-                    params=_WHOLE,
-                    doing=f"reading index {self.layout.info.name!r}",
-                )
-                pit.append(answer.get("pit_id", pit[-1]))
-                hits = _hits(answer)
-                if hits:
-                    yield hits
-                if len(hits) < size:
-                    return
-                full["search_after"] = hits[-1]["sort"]
-
-    @contextmanager
-    def _point_in_time(self) -> Iterator[list[str]]:
-        """Open a view of the index that later writes do not change; yield its ids, the newest last."""
-        answer = self._request("POST", "_pit", params={"keep_alive": _KEEP_ALIVE}, doing="reading")
-        ids = [answer["id"]]
-        try:
-            yield ids
-        finally:
-            with suppress(VectorfaceError):  # it ends by itself, a little later
-                self._server.request("DELETE", "/_pit", body={"id": ids[-1]}, doing="ending a scan")
+    def _pages(self, body: Mapping[str, Any], size: int) -> Iterator[Hits]:
+        return pages(self.server, self.request, body, name=self.layout.info.name, size=size)
 
     # -- exact --------------------------------------------------------------------------------------------
 
     def count(self, native: Sequence[Clause]) -> int:
         """Return how many documents pass."""
         body = {"query": {"bool": {"filter": list(native)}}} if native else None
-        count: int = self._request("POST", "_count", body=body, doing="counting in")["count"]
+        count: int = self.request("POST", "_count", body=body, doing="counting in")["count"]
         return count
 
     def exact(self, queries: Sequence[Query], asked: Asked) -> list[list[Stored]]:
@@ -191,7 +138,7 @@ class Searcher:
             if hits:
                 matrix = np.array([hit["_source"][VECTOR] for hit in hits], dtype=np.float64)
                 for heap, query in zip(best, queries, strict=True):
-                    heap.add(hits, exact_scores(matrix, np.asarray(query.vector), self._metric))
+                    heap.add(hits, exact_scores(matrix, np.asarray(query.vector), self.metric))
         return [
             [stored_of(hit, self.layout, score=score) for score, hit in heap.best_first()] for heap in best
         ]
@@ -215,8 +162,3 @@ class _Best:
     def best_first(self) -> list[tuple[float, Mapping[str, Any]]]:
         """Return scores and hits."""
         return [(score, hit) for score, _, hit in sorted(self._heap, reverse=True)]
-
-
-def _hits(answer: Mapping[str, Any]) -> Hits:
-    hits: Hits = answer["hits"]["hits"]
-    return hits

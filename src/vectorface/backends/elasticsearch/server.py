@@ -117,6 +117,11 @@ class Server:
                 self._raise_if_closed(doing)
             raise as_ours(error, doing) from error
 
+    def to_index(self, index: str, method: str, api: str, *, doing: str, **options: Any) -> Any:
+        """Send a request to an index; what it is for ends with its name: ``doing="counting in"``."""
+        path = path_of(index, *api.split("/"))
+        return self.request(method, path, doing=f"{doing} index {index!r}", **options)
+
     def _raise_if_closed(self, doing: str) -> None:
         if self._is_closed:
             raise NotConnectedError(

@@ -13,7 +13,8 @@ import numpy as np
 from vectorface import embeddings as _embeddings
 from vectorface.backends.elasticsearch.checks import check_count, check_range
 from vectorface.backends.elasticsearch.layout import TOKENS
-from vectorface.backends.elasticsearch.searches import Asked, Hits, Searcher
+from vectorface.backends.elasticsearch.paging import Hits
+from vectorface.backends.elasticsearch.searches import Asked, Searcher
 from vectorface.backends.elasticsearch.strategies import Strategy, matching
 from vectorface.encoding import Fingerprint
 from vectorface.errors import ConfigurationError, InvalidInputError

@@ -6,13 +6,10 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from vectorface import bridge
-from vectorface.backends.elasticsearch import layout as layouts
-from vectorface.backends.elasticsearch.bulk import Action, Bulk, Item, Refused
-from vectorface.backends.elasticsearch.codec import Revision, shown, source_of, stored_of
+from vectorface.backends.elasticsearch import indexes
+from vectorface.backends.elasticsearch.codec import shown, stored_of
 from vectorface.backends.elasticsearch.connection import (
     Credentials,
     ElasticsearchSettings,
@@ -21,30 +18,27 @@ from vectorface.backends.elasticsearch.connection import (
     server_of,
     with_port,
 )
+from vectorface.backends.elasticsearch.current import Current
 from vectorface.backends.elasticsearch.filters import NOTHING, Clause, containing, translated
 from vectorface.backends.elasticsearch.layout import Layout
 from vectorface.backends.elasticsearch.naming import named_strategy
 from vectorface.backends.elasticsearch.searches import Asked, Searcher
-from vectorface.backends.elasticsearch.server import Server, path_of
+from vectorface.backends.elasticsearch.server import Server
 from vectorface.backends.elasticsearch.strategies import Dense, Strategy
 from vectorface.backends.elasticsearch.translation import answered
+from vectorface.backends.elasticsearch.writes import Writes
 from vectorface.encoding import EmbeddingsLike
 from vectorface.errors import (
     ConfigurationError,
-    DuplicateDocumentError,
-    IndexExistsError,
     IndexMismatchError,
     IndexNotFoundError,
-    InvalidDocumentError,
     InvalidQueryError,
     NotConnectedError,
     PermissionDeniedError,
-    TransientError,
 )
 from vectorface.filters import ALL, Filter
 from vectorface.indexes import ConnectionSettings, IndexSpec, beside, checked_headers
-from vectorface.ingest.retrying import RetryPolicy, attempts
-from vectorface.ingest.writer import Limits, Mode, changed_meanwhile, same_content
+from vectorface.ingest.writer import Limits, Mode
 from vectorface.interface import VectorDBInterface
 from vectorface.primitives import Entry, Fields, Query, Removal, Selection, Stored
 from vectorface.records import IndexInfo, Metric
@@ -57,10 +51,6 @@ _LOGGER: Final = logging.getLogger(__name__)
 _LIMITS: Final = Limits(
     max_documents=5_000, max_bytes=50_000_000, bytes_per_number=12, batch_documents=500, writers=3
 )
-#: How an index is awaited that is being made.
-_PATIENCE: Final = RetryPolicy(attempts=7, initial=0.05, maximum=1.6, jitter=0.05)
-#: Seconds for which an index is taken to be as it was when it was looked at.
-_FRESH: Final = 2.0
 
 
 class ElasticsearchDB(VectorDBInterface):
@@ -85,8 +75,7 @@ class ElasticsearchDB(VectorDBInterface):
         super().__init__(self.strategy.encoder)
         self._server: Server | None = None
         self._asked = ElasticsearchSettings(index="")
-        self._known: Layout | None = None
-        self._looked = 0.0
+        self._current: Current | None = None
         self._pace = self.strategy.pace()
 
     # -- open and close -----------------------------------------------------------------------------------
@@ -216,23 +205,33 @@ class ElasticsearchDB(VectorDBInterface):
 
     def _enter(self, settings: ConnectionSettings) -> None:
         assert isinstance(settings, ElasticsearchSettings)  # noqa: S101 - connect() makes nothing else
-        before, self._asked = self._asked, settings
+        before = self._asked, self._current
+        self._asked = settings
+        self._current = Current(
+            self._linked, settings.index, text_field=settings.text_field, check=self._check_again
+        )
         try:
             super()._enter(settings)
         except BaseException:
-            self._asked = before
+            self._asked, self._current = before
             raise
 
     def _close(self) -> None:
         if self._server is not None:
             self._server.close()
-        self._server = self._known = None
+        self._server = self._current = None
 
     @property
     def _linked(self) -> Server:
         if self._server is None:
             raise NotConnectedError("ElasticsearchDB is not connected: call connect() first.")
         return self._server
+
+    @property
+    def _here(self) -> Current:
+        if self._current is None:
+            raise NotConnectedError("ElasticsearchDB is not connected: call connect() first.")
+        return self._current
 
     async def _asynchronously(self, call: Callable[[], Any]) -> Any:
         if self._server is None:
@@ -242,70 +241,29 @@ class ElasticsearchDB(VectorDBInterface):
     # -- indexes ------------------------------------------------------------------------------------------
 
     def _names(self) -> list[str]:
-        found = self._linked.request(
-            "GET", "/_alias", params={"expand_wildcards": "open"}, doing="listing indexes"
-        )
-        names: set[str] = set()
-        for index, about in found.items():
-            aliases = [alias for alias in about.get("aliases", {}) if not alias.startswith(".")]
-            names.update(aliases)
-            if not index.startswith(".") and not any(_is_behind(index, alias) for alias in aliases):
-                names.add(index)
-        return list(names)
+        return indexes.names(self._linked)
 
     def _describe(self, name: str) -> IndexInfo | None:
         try:
-            layout = self._laid_out(name)
+            layout = self._look_up(name)
         except IndexNotFoundError:
             return None
-        if name == self._asked.index:
-            self._known, self._looked = layout, monotonic()
-        return IndexInfo(
-            name=name,
-            metric=layout.info.metric,
-            dimension=layout.info.dimension,
-            count=self._counted(name),
-            fingerprint=layout.info.fingerprint,
-        )
+        return replace(layout.info, count=indexes.count(self._linked, name))
 
-    def _counted(self, name: str) -> int:
-        """Count all documents; an index that somebody makes in this very moment is not ready at once."""
-        for attempt in attempts(_PATIENCE, sleep=bridge.pause):
-            with attempt:
-                found = self._linked.request(
-                    "GET", path_of(name, "_count"), doing=f"counting in index {name!r}"
-                )
-        count: int = found["count"]
-        return count
+    def _look_up(self, name: str) -> Layout:
+        current = self._current
+        if current is not None and current.name == name:
+            return current.look()
+        return indexes.look_up(self._linked, name, text_field=self._asked.text_field)
 
-    def _laid_out(self, name: str) -> Layout:
-        layouts.check_name(name)
-        found = self._linked.request("GET", path_of(name), doing=f"looking up index {name!r}")
-        if len(found) > 1:
-            raise ConfigurationError(
-                f"{name!r} is an alias of several indexes ({', '.join(sorted(found))}); name one of them."
-            )
-        [(index, described)] = found.items()
-        return layouts.read(name, index, described, text_field=self._asked.text_field)
-
-    @property
-    def _layout(self) -> Layout:
-        """Where the current index keeps what; looked up and checked when it was not for a moment.
-
-        An alias may lead elsewhere by now, to an index with another layout.
-        """
-        known = self._known
-        if known is None or known.info.name != self.index or monotonic() - self._looked > _FRESH:
-            layout = self._laid_out(self.index)
-            if layout != known:
-                self.encoder.fingerprint(self.metric).check(layout.info)
-                self._check_searchable(layout)
-            self._known, self._looked, known = layout, monotonic(), layout
-        return known
+    def _check_again(self, layout: Layout) -> None:
+        """Check the current index where it is not as it was."""
+        self.encoder.fingerprint(self.metric).check(layout.info)
+        self._check_searchable(layout)
 
     def _check_suits(self, info: IndexInfo) -> None:
         del info
-        layout = self._known
+        layout = self._here.seen
         assert layout is not None  # noqa: S101 - it was described a moment ago
         self._check_searchable(layout)
         self._warn_of_differences(layout)
@@ -337,51 +295,17 @@ class ElasticsearchDB(VectorDBInterface):
             )
 
     def _create(self, spec: IndexSpec) -> None:
-        if self._asked.text_field != layouts.TEXT:
-            raise ConfigurationError(
-                f"There is no index {spec.name!r}; text_field= is for one that something else made. To make "
-                "a new one leave it out."
-            )
-        server, asked = self._linked, self._asked
-        self.strategy.prepare(server)
-        counts = {"number_of_shards": asked.shards, "number_of_replicas": asked.replicas}
-        body = {
-            "aliases": {spec.name: {"is_write_index": True}},
-            "settings": {
-                **{name: value for name, value in counts.items() if value is not None},
-                **layouts.settings(server.version),
-                **self.strategy.settings(),
-            },
-            "mappings": layouts.mapping(spec, self.strategy.properties(spec), asked.fields),
-        }
-        doing = f"creating index {spec.name!r}"
-        try:
-            server.request("PUT", path_of(layouts.concrete(spec.name)), body=body, doing=doing)
-        except IndexExistsError:
-            if (free := self._generation(spec.name)) is None:
-                raise
-            server.request("PUT", path_of(layouts.concrete(spec.name, free)), body=body, doing=doing)
-
-    def _generation(self, name: str) -> int | None:
-        """Return the next number of an index behind ``name``, if only older ones of them stayed behind."""
-        found = self._linked.request(
-            "GET", "/_alias", params={"expand_wildcards": "all"}, doing="listing indexes"
-        )
-        if name in found or any(name in about.get("aliases", {}) for about in found.values()):
-            return None
-        return 1 + max((int(index[-6:]) for index in found if _is_behind(index, name)), default=0)
+        indexes.create(self._linked, spec, self.strategy, self._asked)
 
     def _drop(self, name: str) -> None:
-        layout = self._laid_out(name)
-        if layout.shared is not None:
-            raise ConfigurationError(f"{name!r} was not deleted: {layout.shared} Delete it by its own name.")
-        self._linked.request("DELETE", path_of(layout.index), doing=f"deleting index {name!r}")
-        self._known = None
+        indexes.drop(self._linked, self._look_up(name))
+        if name == self._here.name:
+            self._here.forget()
 
     # -- reading ------------------------------------------------------------------------------------------
 
     def _select(self, filter_: Filter, contains: str | None) -> Selection:
-        layout = self._layout
+        layout = self._here.layout
         clauses: list[Clause] = []
         rest: Filter = filter_
         if filter_ != ALL and layout.terms is not None:
@@ -401,20 +325,20 @@ class ElasticsearchDB(VectorDBInterface):
     def _read(self, ids: Sequence[str], fields: Fields) -> Iterator[Stored]:
         if not ids:
             return
-        layout = self._layout
+        layout = self._here.layout
         wanted = shown(fields, layout)
-        answer = self._requested(
+        answer = self._here.request(
             "POST", "_mget", body={"ids": list(ids)}, params=wanted.params, doing="reading from"
         )
         for found in answer["docs"]:
             if "error" in found:
-                self._known = None
+                self._here.forget()
                 raise answered(404, found, f"reading from index {self.index!r}")
             if found["found"]:
                 yield stored_of(found, layout)
 
     def _scan(self, native: Any, fields: Fields, batch_size: int) -> Iterator[Sequence[Stored]]:
-        layout = self._layout
+        layout = self._here.layout
         for page in self._searcher.scan(native, shown(fields, layout), batch_size):
             yield [stored_of(hit, layout) for hit in page]
 
@@ -422,7 +346,7 @@ class ElasticsearchDB(VectorDBInterface):
         if native == [NOTHING]:
             return 0
         body = {"query": {"bool": {"filter": native}}} if native else None
-        count: int = self._requested("POST", "_count", body=body, doing="counting in")["count"]
+        count: int = self._here.request("POST", "_count", body=body, doing="counting in")["count"]
         return count
 
     def _with_vectors(self, queries: Sequence[Query]) -> Sequence[Query]:
@@ -433,29 +357,19 @@ class ElasticsearchDB(VectorDBInterface):
     ) -> list[list[Stored]]:
         if native == [NOTHING]:
             return [[] for _ in queries]
-        asked = Asked(native=native or (), limit=limit, shown=shown(fields, self._layout))
+        asked = Asked(native=native or (), limit=limit, shown=shown(fields, self._here.layout))
         return self.strategy.search(self._searcher, queries, asked)
 
     @property
     def _searcher(self) -> Searcher:
-        return Searcher(self._requested, self._linked, self._layout, self.metric)
-
-    def _requested(self, method: str, api: str, *, doing: str, **options: Any) -> Any:
-        """Send a request to the current index."""
-        index = self.index
-        try:
-            return self._linked.request(
-                method, path_of(index, *api.split("/")), doing=f"{doing} index {index!r}", **options
-            )
-        except IndexNotFoundError:
-            self._known = None  # there may be another one of this name by the next call
-            raise
+        here = self._here
+        return Searcher(server=here.server, request=here.request, layout=here.layout, metric=self.metric)
 
     def _refresh(self) -> None:
         self._ready()
         if self._asked.refresh:
             try:
-                self._requested("POST", "_refresh", doing="refreshing")
+                self._here.request("POST", "_refresh", doing="refreshing")
             except PermissionDeniedError as error:
                 raise PermissionDeniedError(
                     f"{error} Or connect with refresh=False: writes then show within the index's "
@@ -465,106 +379,14 @@ class ElasticsearchDB(VectorDBInterface):
     # -- writing ------------------------------------------------------------------------------------------
 
     def _write(self, entries: Sequence[Entry], mode: Mode) -> dict[str, Exception]:
-        if mode == "metadata":
-            return self._rewritten(entries)
-        layout = self._layout
-        self.strategy.check_writable(layout)
-        action: Action = "create" if mode == "create" else "index"
-        items: list[Item] = []
-        unfit: dict[str, Exception] = {}
-        for entry in entries:
-            try:
-                items.append(Item(action, entry.id, source=self._source(entry, layout)))
-            except InvalidDocumentError as error:
-                unfit[entry.id] = error
-        return {**unfit, **self._sent(items)}
-
-    def _source(self, entry: Entry, layout: Layout) -> dict[str, Any]:
-        return {**source_of(entry, layout), **self.strategy.fields_of(entry.text)}
-
-    def _rewritten(self, entries: Sequence[Entry]) -> dict[str, Exception]:
-        """Write metadata beside what else is stored, unless somebody changes that meanwhile.
-
-        A partial update would merge objects, so that keys which are gone would stay.
-        """
-        layout = self._layout
-        answer = self._requested(
-            "POST", "_mget", body={"ids": [entry.id for entry in entries]}, doing="reading from"
-        )
-        stored = {found["_id"]: found for found in answer["docs"] if found.get("found")}
-        refused: dict[str, Exception] = {
-            entry.id: changed_meanwhile(entry.id)
-            for entry in entries
-            if entry.id not in stored or not _is_same(entry, stored[entry.id], layout)
-        }
-        items = [
-            Item(
-                "index",
-                entry.id,
-                source={**stored[entry.id]["_source"], **self._source(entry, layout)},
-                revision=Revision.of(stored[entry.id]),
-            )
-            for entry in entries
-            if entry.id not in refused
-        ]
-        return {**refused, **self._sent(items, pipeline="_none")}
-
-    def _sent(self, items: Sequence[Item], *, pipeline: str | None = None) -> dict[str, Exception]:
-        if not items:
-            return {}
-        refused = self._bulk(pipeline).send(items)
-        self._raise_if_gone(refused)
-        return {item.id: self._told(item, refused[item.id]) for item in items if item.id in refused}
-
-    def _raise_if_gone(self, refused: Mapping[str, Refused]) -> None:
-        gone = next((one for one in refused.values() if isinstance(one.error, IndexNotFoundError)), None)
-        if gone is not None:
-            self._known = None
-            raise gone.error
-
-    def _told(self, item: Item, refused: Refused) -> Exception:
-        if not refused.is_conflict:
-            return refused.error
-        if item.action == "create":
-            return DuplicateDocumentError(
-                f"The id {item.id!r} exists already in index {self.index!r}; use upsert() to replace it.",
-                ids=(item.id,),
-            )
-        return TransientError(
-            f"{item.id!r} was changed in this very moment by another writer: {refused.error}"
-        )
-
-    def _bulk(self, pipeline: str | None = None) -> Bulk:
-        if not self._layout.aliased and not self._linked.request(
-            "HEAD", path_of(self.index), doing=f"looking up index {self.index!r}"
-        ):
-            self._known = None
-            raise IndexNotFoundError(
-                f"There is no index {self.index!r} any more; a write would make one by the way."
-            )
-        return Bulk(
-            self._linked,
-            self.index,
-            aliased=self._layout.aliased,
-            pipeline=pipeline,
-            timeout=self.strategy.write_timeout,
-            pace=self._pace,
-        )
+        return self._writes.write(entries, mode)
 
     def _remove(self, targets: Sequence[Stored]) -> Removal:
-        items = [Item("delete", stored.id, revision=stored.version) for stored in targets]
-        refused = self._bulk("_none").send(items) if items else {}
-        self._raise_if_gone(refused)
-        for one in refused.values():
-            if not one.is_conflict and not one.is_missing:
-                raise one.error
-        return Removal(deleted=len(items) - len(refused), conflicts=tuple(refused))
+        return self._writes.remove(targets)
 
-
-def _is_same(entry: Entry, found: Mapping[str, Any], layout: Layout) -> bool:
-    """Tell whether a document still has the text and vector that its metadata is to be written beside."""
-    stored = stored_of(found, layout)
-    return stored.text == entry.text and same_content(stored.stamp, entry.stamp)
+    @property
+    def _writes(self) -> Writes:
+        return Writes(current=self._here, strategy=self.strategy, pace=self._pace)
 
 
 def _with_ports(settings: ElasticsearchSettings) -> ElasticsearchSettings:
@@ -573,8 +395,3 @@ def _with_ports(settings: ElasticsearchSettings) -> ElasticsearchSettings:
     if settings.url is not None:
         return replace(settings, url=tuple(with_port(url) for url in settings.url))
     return settings
-
-
-def _is_behind(index: str, alias: str) -> bool:
-    """Tell whether an index is one of those that we make behind an alias."""
-    return index[:-6] == layouts.concrete(alias)[:-6] and index[-6:].isdigit()

@@ -14,7 +14,8 @@ from vectorface.backends.elasticsearch.checks import check_range, check_text
 from vectorface.backends.elasticsearch.codec import stored_of
 from vectorface.backends.elasticsearch.filters import Clause
 from vectorface.backends.elasticsearch.layout import SIMILARITIES, TEXT, VECTOR, WINDOW
-from vectorface.backends.elasticsearch.searches import Asked, Hits, Searcher
+from vectorface.backends.elasticsearch.paging import Hits
+from vectorface.backends.elasticsearch.searches import Asked, Searcher
 from vectorface.encoding import DenseEncoder, EmbeddingsLike, Encoder, Fingerprint
 from vectorface.errors import ConfigurationError, InvalidInputError
 from vectorface.indexes import IndexSpec

@@ -14,12 +14,12 @@ from vectorface.backends.elasticsearch.cluster.access import (
     same_kind,
     server_behind,
 )
-from vectorface.backends.elasticsearch.cluster.missing import missing
 from vectorface.backends.elasticsearch.cluster.pipelines import Pipelines, check_pipeline
 from vectorface.backends.elasticsearch.cluster.waiting import Deadline, ProgressCallback, tell
 from vectorface.backends.elasticsearch.codec import nested
 from vectorface.backends.elasticsearch.copying.blocking import WriteBlock
 from vectorface.backends.elasticsearch.copying.blueprints import Source, written_to
+from vectorface.backends.elasticsearch.copying.missing import missing
 from vectorface.backends.elasticsearch.copying.reindex import ELSER_BATCH, ReindexTask, reindex
 from vectorface.backends.elasticsearch.inference import model_behind
 from vectorface.backends.elasticsearch.layout import TEXT, TOKENS
