@@ -80,10 +80,20 @@ def stream_twin_of(
     @functools.wraps(method)
     async def twin(self: S, /, *args: P.args, **kwargs: P.kwargs) -> AsyncIterator[R]:
         steps: Any = await self._asynchronously(functools.partial(method, self, *args, **kwargs))
+        stepping = threading.Lock()  # a thread goes on with its step when the task is cancelled
+
+        def step() -> Any:
+            with stepping:
+                return next(steps, _END)
+
+        def close() -> None:
+            with stepping:
+                steps.close()
+
         try:
-            while (step := await self._asynchronously(functools.partial(next, steps, _END))) is not _END:
-                yield step
+            while (found := await self._asynchronously(step)) is not _END:
+                yield found
         finally:
-            await self._asynchronously(steps.close)
+            await self._asynchronously(close)
 
     return _named(twin, method)  # type: ignore[no-any-return]

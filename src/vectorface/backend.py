@@ -63,6 +63,11 @@ class Backend(ABC):
         """Make what was written visible to searches: when a write ends, and before a delete looks."""
         return  # most stores show it at once
 
+    @property
+    def _shows_writes(self) -> bool:
+        """Whether a write ends with that."""
+        return True
+
     @abstractmethod
     def _close(self) -> None:
         """Let go of what ``_open`` took."""

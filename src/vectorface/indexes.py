@@ -125,8 +125,8 @@ def checked_index_name(name: object) -> str:
     """
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise InvalidIndexNameError(
-            f"The index name {name!r} is not allowed: use 3 to 255 lower-case letters, digits, '.', '_' or "
-            "'-', with a letter or digit at both ends, so that it is valid on every backend."
+            f"The index name {shown_url(name)} is not allowed: use 3 to 255 lower-case letters, digits, '.', "
+            "'_' or '-', with a letter or digit at both ends, so that it is valid on every backend."
         )
     return name
 

@@ -50,7 +50,7 @@ from vectorface.ingest.upserter import Settings as UpsertSettings
 from vectorface.ingest.upserter import upsert as run_upsert
 from vectorface.ingest.writer import Mode
 from vectorface.preprocessing import preprocess as preprocess_documents
-from vectorface.primitives import DOCUMENT, Entry, Fields, Query, Selection, Stored, chunks
+from vectorface.primitives import DOCUMENT, Entry, Fields, Query, Removal, Selection, Stored, chunks
 from vectorface.records import (
     DeleteReport,
     Hit,
@@ -260,6 +260,7 @@ class VectorDBInterface(Backend):
             raise IndexNotFoundError(
                 f"The index {name!r} was deleted while it was being made; connect again."
             )
+        fingerprint.check(info)
         return info
 
     @final
@@ -614,11 +615,18 @@ class VectorDBInterface(Backend):
         return self._delete(targets, expect=expect, max_delete=max_delete, dry_run=dry_run)
 
     def _refuse_everything(self, filter: Mapping[str, Any] | None, ids: Sequence[str] | None) -> None:
-        if (filter is None and ids is None) or (filter is not None and constant(parse(filter)) is True):
+        if filter is None and ids is None:
             raise InvalidFilterError(
                 "Neither a filter nor ids say what to delete; to delete everything use "
                 f"delete_index({self.index!r})."
             )
+        if filter is not None and constant(parse(filter)) is True:
+            instead = (
+                f"to delete everything use delete_index({self.index!r})"
+                if ids is None
+                else "to delete just those ids leave it out"
+            )
+            raise InvalidFilterError(f"filter={filter!r:.80} lets every document through; {instead}.")
 
     def _matching(self, filter: Mapping[str, Any] | None, ids: Sequence[str] | None) -> Iterator[Stored]:
         if ids is None:
@@ -639,8 +647,16 @@ class VectorDBInterface(Backend):
         ids = tuple(stored.id for stored in targets)
         if dry_run:
             return DeleteReport(matched=len(ids), deleted=0, dry_run=True, ids=ids)
-        removals = [self._remove(batch) for batch in chunks(targets, self.limits.max_documents)]
-        self.show_written()
+        removals: list[Removal] = []
+        try:
+            for batch in chunks(targets, self.limits.max_documents):
+                removals.append(self._remove(batch))  # noqa: PERF401 - what was done counts if one fails
+        except VectorfaceError as error:
+            deleted = sum(removal.deleted for removal in removals)
+            error.add_note(f"At least {deleted} of {len(ids)} documents had been deleted by then.")
+            raise
+        finally:
+            self.show_written()
         return DeleteReport(
             matched=len(ids),
             deleted=sum(removal.deleted for removal in removals),
@@ -847,6 +863,8 @@ class VectorDBInterface(Backend):
     @final
     def show_written(self) -> None:
         """Make what was written visible to searches; if that fails, it is stored all the same."""
+        if not self._shows_writes:
+            return
         try:
             self._refresh()
         except VectorfaceError as error:

@@ -8,11 +8,22 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from vectorface.bridge import on_loop, pause
 from vectorface.documents import Prepared
-from vectorface.errors import BackendError, ConnectionFailedError, TransientError, VectorfaceError
+from vectorface.errors import (
+    AuthenticationError,
+    BackendError,
+    ConfigurationError,
+    ConnectionFailedError,
+    IndexMismatchError,
+    IndexNotFoundError,
+    NotConnectedError,
+    PermissionDeniedError,
+    TransientError,
+    VectorfaceError,
+)
 from vectorface.ingest.retrying import RetryPolicy, attempts, is_transient, retry_after
 from vectorface.ingest.writer import Mode, Stamp, Writer
 
@@ -241,6 +252,18 @@ def _found(documents: Sequence[Prepared], job: Job) -> set[str]:
 # -- retry, then bisect -----------------------------------------------------------------------------------
 
 
+#: Errors that one document of a request would get alone, too.
+_NOT_ABOUT_DOCUMENTS: Final = (
+    AuthenticationError,
+    ConfigurationError,
+    ConnectionFailedError,
+    IndexMismatchError,
+    IndexNotFoundError,
+    NotConnectedError,
+    PermissionDeniedError,
+)
+
+
 class _SomeRefusedError(TransientError):
     """Some documents of a request got an answer that may pass."""
 
@@ -280,8 +303,8 @@ class _Delivery:
                 with attempt:
                     left = self._tried(left)
                     self._raise_if_refused(left)
-        except (_SomeRefusedError, ConnectionFailedError):
-            pass  # each has an error of its own; or it is not about the documents
+        except (_SomeRefusedError, *_NOT_ABOUT_DOCUMENTS):
+            pass  # each has an error of its own; or all have the same
         except Exception as error:  # noqa: BLE001 - whatever it is, it goes into the report, document by document
             for document in left:  # one that failed before it was cancelled keeps that error
                 self._errors.setdefault(document.id, error)

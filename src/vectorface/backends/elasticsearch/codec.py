@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any, Final, NamedTuple
@@ -18,8 +18,6 @@ from vectorface.primitives import Entry, Fields, Stored
 from vectorface.records import Vector, Vectors
 
 _INT64: Final = 1 << 63
-#: What is no metadata where metadata lies beside it; the pipeline of ELSER notes its model there.
-_BESIDE: Final = (VECTOR, TOKENS, "model_id")
 
 
 # -- to Elasticsearch -------------------------------------------------------------------------------------
@@ -56,17 +54,32 @@ def _is_plain(value: Any) -> bool:
 
 def _foreign_source(entry: Entry, layout: Layout) -> dict[str, Any]:
     """Return it as others would write it: dates as ISO text."""
-    metadata = simple(entry.metadata)
-    source: dict[str, Any] = {**nested(layout.text, entry.text), **vector_fields(entry.vector)}
-    if layout.flat:
-        taken = sorted(metadata.keys() & {layout.text.partition(".")[0], *_BESIDE})
-        if taken:
-            raise InvalidDocumentError(
-                f"the document {entry.id[:80]!r}: metadata[{taken[0]!r}] would overwrite the field of that "
-                f"name, because this index keeps metadata beside the text; rename the key."
-            )
-        return {**metadata, **source}
-    return {**source, METADATA: metadata}
+    metadata, vectors = simple(entry.metadata), vector_fields(entry.vector)
+    if not layout.flat:
+        return {**nested(layout.text, entry.text), **vectors, METADATA: metadata}
+    taken = sorted(metadata.keys() & layout.beside) or list(_in_the_way(metadata, layout.text))
+    if taken:
+        raise InvalidDocumentError(
+            f"the document {entry.id[:80]!r}: metadata[{taken[0]!r}] would overwrite the field of that "
+            f"name, because this index keeps metadata beside the text; rename the key."
+        )
+    return {**_with_text(metadata, layout.text, entry.text), **vectors}
+
+
+def _in_the_way(metadata: Mapping[str, Any], path: str) -> Iterator[str]:
+    """Yield the keys of metadata that lie where a text is to lie, which may be in an object."""
+    name, _, rest = path.partition(".")
+    inner = metadata.get(name)
+    if rest and isinstance(inner, Mapping):
+        yield from (f"{name}.{key}" for key in _in_the_way(inner, rest))
+    elif name in metadata:
+        yield name
+    yield from (key for key in metadata if key != name and f"{path}.".startswith(f"{key}."))
+
+
+def _with_text(metadata: Mapping[str, Any], path: str, text: str) -> dict[str, Any]:
+    name, _, rest = path.partition(".")
+    return {**metadata, name: _with_text(metadata.get(name, {}), rest, text) if rest else text}
 
 
 def nested(path: str, value: Any) -> dict[str, Any]:
@@ -158,11 +171,13 @@ class Revision(NamedTuple):
     """A document as it was read.
 
     Attributes:
+        index_name: The index that it was read from, by its own name.
         number: Its sequence number.
         term: The primary term in which it was written.
         routing: What its writer chose its shard by, if that was not the id.
     """
 
+    index_name: str
     number: int
     term: int
     routing: str | None = None
@@ -172,7 +187,7 @@ class Revision(NamedTuple):
         """Return the revision of a hit, or ``None`` where that was not asked for."""
         if "_seq_no" not in found:
             return None
-        return cls(found["_seq_no"], found["_primary_term"], found.get("_routing"))
+        return cls(found["_index"], found["_seq_no"], found["_primary_term"], found.get("_routing"))
 
     @property
     def conditions(self) -> dict[str, Any]:
@@ -188,7 +203,7 @@ def stored_of(hit: Mapping[str, Any], layout: Layout, *, score: float = 0.0) -> 
         id=hit["_id"],
         text=_text(_at(source, layout.text)),
         metadata=_decoded(_metadata(source, layout), layout),
-        vector=vector_of(source),
+        vector=vector_of({name: source.get(name) for name in (VECTOR, TOKENS) if name in layout.beside}),
         stamp=(source.get(OURS) or {}).get("stamp") if layout.ours else None,
         version=Revision.of(hit),
         score=score,
@@ -231,17 +246,17 @@ def _decoded(metadata: Any, layout: Layout) -> dict[str, Any]:
     if not isinstance(metadata, Mapping):
         metadata = {METADATA: metadata}
     try:
-        decoded: dict[str, Any] = from_json(metadata)
+        decoded: Any = from_json(metadata)
     except (TypeError, ValueError):
         if layout.ours:
             raise
         return dict(metadata)
-    return decoded
+    return decoded if isinstance(decoded, dict) else dict(metadata)
 
 
 def _metadata(source: Mapping[str, Any], layout: Layout) -> dict[str, Any]:
     if layout.flat:
-        beside = {name: value for name, value in source.items() if name not in _BESIDE}
+        beside = {name: value for name, value in source.items() if name not in layout.beside}
         return _without(beside, layout.text)
     metadata: dict[str, Any] = source.get(METADATA) or {}
     return metadata

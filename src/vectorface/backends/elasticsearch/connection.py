@@ -144,7 +144,7 @@ def _check_where(settings: ElasticsearchSettings, given: Sequence[str]) -> None:
     if settings.client is not None:
         if not isinstance(settings.client, Elasticsearch):
             raise ConfigurationError(
-                f"client={settings.client!r:.80} is not an elasticsearch.Elasticsearch; an "
+                f"client={shown_url(settings.client):.80} is not an elasticsearch.Elasticsearch; an "
                 "AsyncElasticsearch goes beside it as async_client=."
             )
         if given:

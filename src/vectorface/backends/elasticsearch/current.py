@@ -20,45 +20,37 @@ class Current:
 
     Args:
         server: Where it is.
-        name: Its name.
-        text_field: Which field holds the content, if something else made it.
         check: Raises if a layout is not one that the store can work with.
-
-    Attributes:
-        seen: How it was laid out when it was looked at last.
+        seen: How it is laid out, looked up and checked a moment ago.
     """
 
-    def __init__(
-        self, server: Server, name: str, *, text_field: str, check: Callable[[Layout], None]
-    ) -> None:
+    def __init__(self, server: Server, seen: Layout, *, check: Callable[[Layout], None]) -> None:
         self.server = server
-        self.name = name
-        self._text_field = text_field
+        self.name = seen.info.name
+        self._text_field = seen.text
         self._check = check
-        self.seen: Layout | None = None
-        self._looked = 0.0
+        self._seen: Layout | None = seen
+        self._looked = monotonic()
 
     def look(self) -> Layout:
-        """Look at it now, whatever it is."""
-        layout = indexes.look_up(self.server, self.name, text_field=self._text_field)
-        self.seen, self._looked = layout, monotonic()
-        return layout
+        """Return how it is laid out in this very moment, whatever it is."""
+        return indexes.look_up(self.server, self.name, text_field=self._text_field)
 
     @property
     def layout(self) -> Layout:
         """How it is laid out; looked up, and checked if it is another, when it was not for a moment."""
-        seen = self.seen
+        seen = self._seen
         if seen is not None and monotonic() - self._looked <= _FRESH:
             return seen
-        layout = indexes.look_up(self.server, self.name, text_field=self._text_field)
+        layout = self.look()
         if layout != seen:
             self._check(layout)
-        self.seen, self._looked = layout, monotonic()
+        self._seen, self._looked = layout, monotonic()
         return layout
 
     def forget(self) -> None:
         """Look again next time: there may be another one of this name by then."""
-        self.seen = None
+        self._seen = None
 
     def request(self, method: str, api: str, *, doing: str, **options: Any) -> Any:
         """Send a request to it."""

@@ -21,7 +21,7 @@ from vectorface.backends.elasticsearch.sparse import Pruning, TokenStrategy, spa
 from vectorface.backends.elasticsearch.strategies import ServerEncoder, Strategy, matching
 from vectorface.backends.elasticsearch.translation import is_missing
 from vectorface.embeddings import TruncationWarning
-from vectorface.errors import BackendError, ConfigurationError, ModelNotFoundError
+from vectorface.errors import BackendError, ConfigurationError, ModelNotFoundError, PermissionDeniedError
 from vectorface.primitives import Query
 
 if TYPE_CHECKING:
@@ -164,6 +164,8 @@ class Elser(TokenStrategy, Expanded):
             ModelNotFoundError: There is no model or deployment of this name: nothing is made for it.
             ConfigurationError: There is a pipeline of this name that does something else.
         """
+        if self._missing is not None:  # it may be there by now
+            self.opened(server)
         if self._missing is not None:
             raise self._missing
         path, named = path_of("_ingest", "pipeline", self.pipeline), f"the ingest pipeline {self.pipeline!r}"
@@ -236,6 +238,7 @@ class SemanticText(Expanded):
     """
 
     name = "semantic_text"
+    fills = SEMANTIC
 
     def __init__(self, inference_id: str = ENDPOINT_ID, *, write_timeout: float = _WRITE_TIMEOUT) -> None:
         super().__init__(write_timeout=write_timeout)
@@ -247,6 +250,25 @@ class SemanticText(Expanded):
     def encoder(self) -> ServerEncoder:
         """Nothing on this side: the server reads the texts."""
         return self._encoder
+
+    def prepare(self, server: Server) -> None:
+        """Look whether there is such an endpoint: an index of one that is missing would be of no use.
+
+        Raises:
+            ModelNotFoundError: There is none.
+        """
+        path = path_of("_inference", self.inference_id)
+        try:
+            server.request("GET", path, doing=f"looking up the inference endpoint {self.inference_id!r}")
+        except PermissionDeniedError:
+            return  # then nobody knows, and the server tells when it is asked to use it
+        except BackendError as error:
+            if not is_missing(error):
+                raise
+            raise ModelNotFoundError(
+                f"There is no inference endpoint {self.inference_id!r}; make one of the task type "
+                "sparse_embedding (PUT _inference/sparse_embedding/NAME), or name one with inference_id=."
+            ) from error
 
     def properties(self, spec: IndexSpec) -> dict[str, Any]:
         """Return the field, which names its endpoint."""

@@ -90,6 +90,11 @@ class Hybrid(Strategy):
         return {name: value for part in self.parts for name, value in part.settings().items()}
 
     @property
+    def fields(self) -> frozenset[str]:
+        """Those of all parts."""
+        return frozenset(part.fills for part in self.parts)
+
+    @property
     def given_options(self) -> Mapping[str, Any]:
         """Those of all parts."""
         return {name: value for part in self.parts for name, value in part.given_options.items()}
@@ -207,8 +212,7 @@ def _check_parts(parts: Sequence[Any]) -> None:
         raise ConfigurationError(
             "Hybrid needs two or more plain strategies, as in Hybrid(Dense(embeddings), BM25())."
         )
-    spec = IndexSpec(name="", metric="cosine", dimension=None, fingerprint={})
-    fields = [field for part in parts for field in part.properties(spec)]
+    fields = [part.fills for part in parts]
     twice = next((field for field in fields if fields.count(field) > 1), None)
     if twice is not None:
         kind = {VECTOR: "dense vectors", TOKENS: "token weights"}.get(twice, "text")

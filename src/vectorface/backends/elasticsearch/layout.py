@@ -37,6 +37,12 @@ _METRICS: Final[Mapping[str, Metric]] = {
     "dot_product": "dot",
 }
 
+#: Field types that a strategy fills, and that nobody would filter by.
+VECTOR_TYPES: Final = frozenset({"dense_vector", "sparse_vector", "rank_features"})
+_ANY_VECTOR: Final = "dense_vector"
+#: Where an ELSER pipeline of Elastic's guide notes the model, beside the tokens.
+_MODEL: Final = "model_id"
+
 #: Kinds of index that keep vectors with full precision.
 _EXACT_TYPES: Final = frozenset({"flat", "hnsw"})
 
@@ -80,6 +86,7 @@ class Layout:
         shared: Why deleting the index would delete more than the name stands for; ``None`` if it would not.
         uuid: What tells the index from another one that had its name before.
         window: How many hits one page shows at most.
+        is_part: Whether its name is an alias with a filter, which reads by id would look past.
         made_with: The options that count when an index is made, by name, with the values it has.
     """
 
@@ -96,6 +103,7 @@ class Layout:
     uuid: str = ""
     shared: str | None = None
     window: int = WINDOW
+    is_part: bool = False
     made_with: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -107,6 +115,20 @@ class Layout:
     def stamp(self) -> str | None:
         """The field of the stamp."""
         return f"{OURS}.stamp" if self.ours else None
+
+    @property
+    def beside(self) -> frozenset[str]:
+        """Root fields that hold no metadata where that lies beside the text."""
+        vectors = {name for name in (VECTOR, TOKENS) if self.types.get(name, _ANY_VECTOR) in VECTOR_TYPES}
+        return frozenset(vectors | ({_MODEL} if TOKENS in vectors and TOKENS in self.types else set()))
+
+    @property
+    def unknown(self) -> frozenset[str]:
+        """Root fields of an index that something else made of which nothing is shown."""
+        if self.ours or self.flat:
+            return frozenset()
+        roots = {path.partition(".")[0] for path in self.types}
+        return frozenset(roots - {self.text.partition(".")[0], METADATA, *self.beside})
 
     @property
     def exact(self) -> str | None:
@@ -147,8 +169,6 @@ def read(name: str, index: str, described: Mapping[str, Any], *, text_field: str
     An index that something else made is taken as it is: metadata is its object ``metadata``, as
     langchain-elasticsearch keeps it, else all that lies beside text and vectors.
 
-    Raises:
-        ConfigurationError: It has no field of that name, so it is not an index of documents.
     """
     mappings = described.get("mappings", {})
     properties = mappings.get("properties", {})
@@ -158,11 +178,6 @@ def read(name: str, index: str, described: Mapping[str, Any], *, text_field: str
     text = TEXT if ours else text_field
     types = dict(_types(properties))
     settings = described.get("settings", {}).get("index", {})
-    if set(properties) - _LANGCHAIN and text not in types:
-        raise ConfigurationError(
-            f"The index {name!r} has no field {text!r} (it has {', '.join(sorted(properties)[:10])}); say "
-            "which one holds the content with text_field=."
-        )
     said = fingerprint or {}
     return Layout(
         index=index,
@@ -183,9 +198,24 @@ def read(name: str, index: str, described: Mapping[str, Any], *, text_field: str
         types=types,
         shared=_shared(name, index, described.get("aliases", {}), ours=ours),
         pipeline=_pipeline_of(settings),
+        is_part="filter" in described.get("aliases", {}).get(name, {}),
         window=min(WINDOW, int(settings.get("max_result_window", WINDOW))),
         made_with=_made_with(settings, properties),
     )
+
+
+def check_text(layout: Layout) -> None:
+    """Refuse an index that has no text where it should be.
+
+    Raises:
+        ConfigurationError: It has none, so it is not an index of documents.
+    """
+    roots = {path.partition(".")[0] for path in layout.types}
+    if roots - _LANGCHAIN and layout.text not in layout.types and not layout.ours:
+        raise ConfigurationError(
+            f"The index {layout.info.name!r} has no field {layout.text!r} (it has "
+            f"{', '.join(sorted(roots)[:10])}); say which one holds the content with text_field=."
+        )
 
 
 def _shared(name: str, index: str, aliases: Mapping[str, Any], *, ours: bool) -> str | None:

@@ -15,7 +15,14 @@ from elasticsearch import ApiError
 
 from vectorface import bridge
 from vectorface.backends.elasticsearch.translation import as_ours
-from vectorface.errors import BackendError, NotConnectedError, TransientError, VectorfaceError
+from vectorface.errors import (
+    BackendError,
+    ConnectionFailedError,
+    InvalidQueryError,
+    NotConnectedError,
+    TransientError,
+    VectorfaceError,
+)
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
@@ -34,8 +41,9 @@ _LINES: Final = {"accept": "application/json", "content-type": "application/x-nd
 class Server:
     """Sends requests by an Elasticsearch client and raises the library's own errors.
 
-    Under :mod:`vectorface.bridge` it sends them by an asynchronous client of the running loop. It never
-    retries: who calls it knows better whether that is safe.
+    Under :mod:`vectorface.bridge` it sends them by an asynchronous client of the running loop. Where a node
+    cannot be reached it asks the next one; what may have been sent it never sends again: who calls it knows
+    better whether that is safe.
 
     Args:
         client: The synchronous client.
@@ -98,18 +106,27 @@ class Server:
             VectorfaceError: See :mod:`vectorface.backends.elasticsearch.translation`.
         """
         lines = isinstance(body, list) and bool(body) and isinstance(body[0], bytes)
-        sent = b"".join(body) if lines else None if body is None else _json(body)
+        sent = b"".join(body) if lines else None if body is None else _json(body, doing)
         options: dict[str, Any] = {
             "params": {name: _parameter(value) for name, value in (params or {}).items()},
             "headers": _LINES if lines else _JSON if sent else {"accept": "application/json"},
             "body": sent,
         }
+        for others in reversed(range(len(self.client.transport.node_pool))):
+            try:
+                return self._tried(method, path, options, timeout or self.timeout, doing)
+            except ConnectionFailedError:  # so nothing was sent; the client asks another node next
+                if not others:
+                    raise
+        raise AssertionError("a client has nodes")
+
+    def _tried(self, method: str, path: str, options: Mapping[str, Any], seconds: float, doing: str) -> Any:
         self._raise_if_closed(doing)  # an asynchronous client made now would be closed by nobody
         try:
             if self._loops is not None and bridge.on_loop():
-                return bridge.wait_for(self._sent(method, path, options, timeout or self.timeout))
+                return bridge.wait_for(self._sent(method, path, options, seconds))
             with self._held():
-                return self._patient(timeout or self.timeout).perform_request(method, path, **options).body
+                return self._patient(seconds).perform_request(method, path, **options).body
         except VectorfaceError:
             raise
         except Exception as error:
@@ -221,11 +238,14 @@ def time_of(seconds: float) -> str:
 
 def line_of(value: Any) -> bytes:
     """Return a value as one line of JSON."""
-    return _json(value) + b"\n"
+    return _json(value, "searching") + b"\n"
 
 
-def _json(body: Any) -> bytes:
-    return orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY)
+def _json(body: Any, doing: str) -> bytes:
+    try:
+        return orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY)
+    except TypeError as error:
+        raise InvalidQueryError(f"While {doing}: what is to be sent is no JSON ({error}).") from None
 
 
 def _parameter(value: Any) -> str:

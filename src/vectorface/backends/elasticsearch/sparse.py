@@ -190,6 +190,8 @@ class TokenStrategy(Strategy):
         tokens: Whether hits tell which tokens matched (``hit.tokens``).
     """
 
+    fills = TOKENS
+
     def __init__(self, *, pruning: Pruning | None, tokens: bool) -> None:
         if pruning is not None and not isinstance(pruning, Pruning):
             raise ConfigurationError(f"pruning={pruning!r:.80} is no Pruning; the defaults are Pruning().")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from vectorface.backends.elasticsearch import indexes
+from vectorface.backends.elasticsearch import layout as layouts
 from vectorface.backends.elasticsearch.codec import shown, stored_of
 from vectorface.backends.elasticsearch.connection import (
     Credentials,
@@ -37,7 +38,7 @@ from vectorface.errors import (
     PermissionDeniedError,
 )
 from vectorface.filters import ALL, Filter
-from vectorface.indexes import ConnectionSettings, IndexSpec, beside, checked_headers
+from vectorface.indexes import ConnectionSettings, IndexSpec, beside, checked_headers, shown_url
 from vectorface.ingest.writer import Limits, Mode
 from vectorface.interface import VectorDBInterface
 from vectorface.primitives import Entry, Fields, Query, Removal, Selection, Stored
@@ -68,7 +69,7 @@ class ElasticsearchDB(VectorDBInterface):
     def __init__(self, strategy: Strategy | None = None) -> None:
         if strategy is not None and not isinstance(strategy, Strategy):
             raise ConfigurationError(
-                f"strategy={strategy!r:.80} is no strategy; pass for example Elser(), BM25() or "
+                f"strategy={shown_url(strategy):.80} is no strategy; pass for example Elser(), BM25() or "
                 "Dense(embeddings)."
             )
         self.strategy = Dense() if strategy is None else strategy
@@ -205,15 +206,11 @@ class ElasticsearchDB(VectorDBInterface):
 
     def _enter(self, settings: ConnectionSettings) -> None:
         assert isinstance(settings, ElasticsearchSettings)  # noqa: S101 - connect() makes nothing else
-        before = self._asked, self._current
-        self._asked = settings
-        self._current = Current(
-            self._linked, settings.index, text_field=settings.text_field, check=self._check_again
-        )
+        before, self._asked = self._asked, settings
         try:
             super()._enter(settings)
         except BaseException:
-            self._asked, self._current = before
+            self._asked = before
             raise
 
     def _close(self) -> None:
@@ -251,22 +248,19 @@ class ElasticsearchDB(VectorDBInterface):
         return replace(layout.info, count=indexes.count(self._linked, name))
 
     def _look_up(self, name: str) -> Layout:
-        current = self._current
-        if current is not None and current.name == name:
-            return current.look()
         return indexes.look_up(self._linked, name, text_field=self._asked.text_field)
+
+    def _check_suits(self, info: IndexInfo) -> None:
+        layout = self._look_up(info.name)
+        self._check_searchable(layout)
+        self._warn_of_differences(layout)
+        self._current = Current(self._linked, layout, check=self._check_again)
 
     def _check_again(self, layout: Layout) -> None:
         """Check the current index where it is not as it was."""
         self.encoder.fingerprint(self.metric).check(layout.info)
         self._check_searchable(layout)
-
-    def _check_suits(self, info: IndexInfo) -> None:
-        del info
-        layout = self._here.seen
-        assert layout is not None  # noqa: S101 - it was described a moment ago
-        self._check_searchable(layout)
-        self._warn_of_differences(layout)
+        self._dimension = layout.info.dimension
 
     def _warn_of_differences(self, layout: Layout) -> None:
         """Say which options for a new index do not hold for this one, which was there before."""
@@ -280,6 +274,8 @@ class ElasticsearchDB(VectorDBInterface):
         there = {part for name in layout.plain for part in (name, name.partition(".")[0])}
         missing = sorted(asked.fields.keys() - there)
         differences += [f"fields={missing} (it has no such fields)"] if missing else []
+        if layout.text != asked.text_field:
+            differences.append(f"text_field={asked.text_field!r} (its text is in {layout.text!r})")
         if differences:
             _LOGGER.warning(
                 "The index %r exists already; what counts for new ones was left out: %s.",
@@ -288,6 +284,7 @@ class ElasticsearchDB(VectorDBInterface):
             )
 
     def _check_searchable(self, layout: Layout) -> None:
+        layouts.check_text(layout)
         if not layout.ours and (lack := self.strategy.lacks(layout)) is not None:
             raise IndexMismatchError(
                 f"The index {layout.info.name!r}, which something else made, cannot be searched by "
@@ -299,8 +296,7 @@ class ElasticsearchDB(VectorDBInterface):
 
     def _drop(self, name: str) -> None:
         indexes.drop(self._linked, self._look_up(name))
-        if name == self._here.name:
-            self._here.forget()
+        self._here.forget()
 
     # -- reading ------------------------------------------------------------------------------------------
 
@@ -327,6 +323,10 @@ class ElasticsearchDB(VectorDBInterface):
             return
         layout = self._here.layout
         wanted = shown(fields, layout)
+        if layout.is_part:  # an alias's filter does not hold for what is asked by id
+            for page in self._searcher.scan([{"ids": {"values": list(ids)}}], wanted, len(ids)):
+                yield from (stored_of(hit, layout) for hit in page)
+            return
         answer = self._here.request(
             "POST", "_mget", body={"ids": list(ids)}, params=wanted.params, doing="reading from"
         )
@@ -367,14 +367,18 @@ class ElasticsearchDB(VectorDBInterface):
 
     def _refresh(self) -> None:
         self._ready()
-        if self._asked.refresh:
-            try:
-                self._here.request("POST", "_refresh", doing="refreshing")
-            except PermissionDeniedError as error:
+        try:
+            self._here.request("POST", "_refresh", doing="refreshing")
+        except PermissionDeniedError as error:
+            if self._asked.refresh:
                 raise PermissionDeniedError(
                     f"{error} Or connect with refresh=False: writes then show within the index's "
                     "refresh_interval."
                 ) from error
+
+    @property
+    def _shows_writes(self) -> bool:
+        return self._asked.refresh
 
     # -- writing ------------------------------------------------------------------------------------------
 

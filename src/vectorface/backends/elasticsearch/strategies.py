@@ -40,9 +40,11 @@ class Strategy(ABC):
 
     Attributes:
         name: Its name in the fingerprint of an index.
+        fills: The field that it searches, which each document that it writes has.
     """
 
     name: ClassVar[str]
+    fills: ClassVar[str]
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {self.name}>"
@@ -120,12 +122,17 @@ class Strategy(ABC):
         """Return hits as documents with scores."""
         del query
         layout, metric = searcher.layout, searcher.metric
-        return [stored_of(hit, layout, score=self.score(hit["_score"], metric)) for hit in hits]
+        return [stored_of(hit, layout, score=self.score(float(hit["_score"]), metric)) for hit in hits]
 
     def lacks(self, layout: Layout) -> str | None:
         """Tell what an index that something else made would need to be searched so; ``None`` for nothing."""
         del layout
         return None
+
+    @property
+    def fields(self) -> frozenset[str]:
+        """The fields that it searches."""
+        return frozenset({self.fills})
 
     def check_writable(self, layout: Layout) -> None:
         """Raise if documents that are written to the index would not be found afterwards."""
@@ -180,6 +187,7 @@ class Dense(Strategy):
     """
 
     name = "dense"
+    fills = VECTOR
 
     def __init__(self, embeddings: EmbeddingsLike = "minilm", *, index_type: IndexType = "hnsw") -> None:
         if index_type not in get_args(IndexType):
@@ -338,6 +346,7 @@ class BM25(Strategy):
     """
 
     name = "bm25"
+    fills = TEXT
 
     def __init__(
         self, *, analyzer: str = "standard", k1: float | None = None, b: float | None = None
