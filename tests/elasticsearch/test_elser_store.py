@@ -129,7 +129,7 @@ def test_a_chain_has_its_retriever(store: ElasticsearchDB) -> None:
     bounded = store.as_retriever(
         search_type="similarity_score_threshold", search_kwargs={"score_threshold": 0.5}
     )
-    with pytest.raises(UnsupportedError, match="no upper end"):
+    with pytest.raises(UnsupportedError, match="no scale from 0 to 1"):
         bounded.invoke("lamp")
 
 

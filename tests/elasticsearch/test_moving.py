@@ -612,7 +612,7 @@ def test_what_lacks_is_known_before_the_first_page_is_copied(
     client.indices.refresh(index=source)
     server = Forgetting(client, None, timeout=30, is_ours=False)
     found: list[str] = []
-    for page in missing(server, f"{source}-old", f"{name}-new"):
+    for page in missing(server, f"{source}-old", f"{name}-new", window=10_000):
         assert len(page) <= 7
         found += page
         client.options(ignore_status=404).close_point_in_time(id=server.pit)  # as time does
@@ -621,11 +621,11 @@ def test_what_lacks_is_known_before_the_first_page_is_copied(
 
 def test_ending_a_point_in_time_hides_no_error(source: str, deployed: ElserModel) -> None:
     answers: dict[str, Any] = {"DELETE /_pit": TransientError("no end")}
-    pages = list(missing(Refusing(deployed.server, answers), source, source))
+    pages = list(missing(Refusing(deployed.server, answers), source, source, window=10_000))
     assert pages == []
     answers["POST /_search"] = BackendError("no search")
     with pytest.raises(BackendError, match="no search"):
-        list(missing(Refusing(deployed.server, answers), source, source))
+        list(missing(Refusing(deployed.server, answers), source, source, window=10_000))
 
 
 def test_counts_that_differ_keep_the_alias(client: Elasticsearch, source: str, deployed: ElserModel) -> None:
@@ -719,8 +719,9 @@ def test_what_elasticsearch_gives_an_index_itself_is_not_copied() -> None:
     settings = {"uuid": "x", "creation_date": "1", "number_of_shards": "2", "version": {"created": "1"}}
     settings |= {"blocks": {"write": "true"}, "verified_read_only": "true"}
     found = Source(index="a", alias=None, aliases={}, mappings={}, settings=settings)
-    body = found.body(tokens_field="tokens", model=ELSER, pipeline="p", written=3)
-    assert body["settings"] == {"index": {"number_of_shards": "2", "default_pipeline": "p"}}
+    body = found.body((9, 2, 0), tokens_field="tokens", model=ELSER, pipeline="p", written=3)
+    expected = {"index": {"number_of_shards": "2", "default_pipeline": "p"}}
+    assert body["settings"] == {"index.mapping.exclude_source_vectors": False, **expected}
     assert found.is_origin_of(body["mappings"], 3)
     assert not found.is_origin_of(body["mappings"], 4)
     assert found.mappings == {}

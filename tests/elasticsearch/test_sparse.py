@@ -98,5 +98,5 @@ def test_a_threshold_on_scores_without_an_end_is_refused(stores: Stores) -> None
     retriever = filled(stores).as_retriever(
         search_type="similarity_score_threshold", search_kwargs={"score_threshold": 0.5}
     )
-    with pytest.raises(UnsupportedError, match="no upper end"):
+    with pytest.raises(UnsupportedError, match="no scale from 0 to 1"):
         retriever.invoke("comforter")

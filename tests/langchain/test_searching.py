@@ -156,7 +156,7 @@ class TestRelevance:
 
     def test_scores_without_an_upper_end_are_no_relevance(self) -> None:
         vectorstore = boats_by("dot")
-        with pytest.raises(UnsupportedError, match="'dot' scores have no upper end"):
+        with pytest.raises(UnsupportedError, match="'dot' scores lie on no scale"):
             vectorstore.similarity_search_with_relevance_scores("course 0")
         with pytest.raises(UnsupportedError, match="min_score"):
             vectorstore.similarity_search("course 0", score_threshold=0.5)

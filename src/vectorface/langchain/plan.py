@@ -73,7 +73,7 @@ def planned(options: Mapping[str, Any], asked: Mapping[str, Any], *, score_kind:
     Raises:
         ConfigurationError: An option is unknown.
         InvalidQueryError: The threshold is no number from 0 to 1, or stands beside ``min_score``.
-        UnsupportedError: There is a threshold, and the scores have no upper end.
+        UnsupportedError: There is a threshold, and the scores lie on no scale from 0 to 1.
 
     Example:
         >>> planned({"score_threshold": 0.5}, {"text": "the lamp", "k": 2}, score_kind="cosine").arguments
@@ -115,7 +115,7 @@ def relevance_of(score_kind: ScoreKind) -> Callable[[float], float]:
     Cosine is itself, with negative ones counted as 0; l2's 1 / (1 + d²) is itself.
 
     Raises:
-        UnsupportedError: The scores have no upper end, so there is no such thing.
+        UnsupportedError: The scores lie on no scale from 0 to 1, so there is no such thing.
 
     Example:
         >>> relevance_of("cosine")(-0.25), relevance_of("l2")(0.25)
@@ -123,7 +123,7 @@ def relevance_of(score_kind: ScoreKind) -> Callable[[float], float]:
     """
     if score_kind not in _RELEVANCE:
         raise UnsupportedError(
-            f"{score_kind!r} scores have no upper end, so they are no relevance between 0 and 1. Use "
+            f"{score_kind!r} scores lie on no scale from 0 to 1, so they are no relevance. Use "
             "min_score in the score's own unit, or similarity_search_with_score()."
         )
     return _RELEVANCE[score_kind]

@@ -179,7 +179,7 @@ class StoreSearches(VectorStore):
             **options: See the class; ``score_threshold`` is in the unit of what is returned.
 
         Raises:
-            UnsupportedError: The store's scores have no upper end (dot, sparse, bm25, rrf).
+            UnsupportedError: The store's scores lie on no scale from 0 to 1 (dot, sparse, bm25, rrf).
         """
         return self._similarity_search_with_relevance_scores(query, k, **options)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
@@ -124,6 +125,8 @@ def check(settings: ElasticsearchSettings, *, given: Sequence[str]) -> None:
         if value is not None:
             check_count(name, value, least=least)
     check_seconds("timeout", settings.timeout)
+    if settings.ca_certs is not None and not os.path.exists(settings.ca_certs):  # noqa: PTH110 - Path refuses NUL
+        raise ConfigurationError(f"ca_certs={settings.ca_certs!r:.200}: there is no such file or folder.")
     for flag in ("verify_certs", "refresh"):
         checked_flag(flag, getattr(settings, flag))
     _check_fields(settings.fields)

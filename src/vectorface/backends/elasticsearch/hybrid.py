@@ -219,10 +219,10 @@ def _check_parts(parts: Sequence[Any]) -> None:
         raise ConfigurationError(f"Two parts of this Hybrid search {kind}; an index holds one of each kind.")
 
 
-def _checked_weights(weights: Sequence[Any] | None, count: int) -> tuple[float, ...]:
+def _checked_weights(weights: object, count: int) -> tuple[float, ...]:
     if weights is None:
         return (1.0,) * count
-    if len(weights) != count:
+    if not isinstance(weights, Sequence) or len(weights) != count:
         raise ConfigurationError(f"weights={weights!r} must be {count} numbers, one for each part.")
     for i, weight in enumerate(weights):
         check_positive(f"weights[{i}]", weight)

@@ -12,6 +12,7 @@ from vectorface.backends.elasticsearch.filters import LONGEST_KEYWORD
 from vectorface.backends.elasticsearch.server import Version
 from vectorface.errors import ConfigurationError, InvalidIndexNameError
 from vectorface.indexes import IndexSpec
+from vectorface.metadata import encodable
 from vectorface.records import IndexInfo, Metric
 
 TEXT: Final = "text"
@@ -136,12 +137,14 @@ class Layout:
         return f"{TEXT}.{_EXACT}" if self.ours else None
 
 
-def check_name(name: str) -> None:
+def check_name(name: object) -> None:
     """Refuse what Elasticsearch would read as several indexes, or as something else.
 
     Raises:
         InvalidIndexNameError: It is a pattern, a list, a date calculation, or the name of an API.
     """
+    if not isinstance(name, str) or not encodable(name):
+        raise InvalidIndexNameError(f"{name!r:.80} is no name of an index; pass text.")
     if not name or _NO_NAME.search(name) or name in {".", ".."}:
         raise InvalidIndexNameError(
             f"{name!r:.80} does not name one index: no stars, commas, blanks, slashes or brackets, and no "

@@ -226,7 +226,8 @@ class Dense(Strategy):
         if layout.types.get(VECTOR) == "dense_vector":
             return None
         others = [name for name, kind in layout.types.items() if kind == "dense_vector"]
-        return f"no field {VECTOR!r} of type dense_vector" + (f" (but {', '.join(others)})" if others else "")
+        named = f"; vectors under another name ({', '.join(others)}) are not searched" if others else ""
+        return f"no field {VECTOR!r} of type dense_vector{named}"
 
     def body(self, query: Query, asked: Asked, searcher: Searcher) -> dict[str, Any]:
         """Return a kNN search, filtered before the cut."""

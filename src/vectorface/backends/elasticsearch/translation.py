@@ -153,7 +153,7 @@ _QUOTING: Final = frozenset(
 
 _ADVICE: Final[Mapping[type[VectorfaceError], str]] = {
     IndexExistsError: "There is an index or an alias of that name already.",
-    IndexNotFoundError: "If it was deleted meanwhile, create_index() makes it anew.",
+    IndexNotFoundError: "Is the name right? If it was deleted meanwhile, create_index() makes it anew.",
     AuthenticationError: "Check api_key= or basic_auth=; a key may have expired, or be another cluster's.",
     PermissionDeniedError: "Give the user or API key that privilege, or use another.",
     InvalidQueryError: "The server cannot use the query: its text may be too long, or native= wrong.",
@@ -197,6 +197,8 @@ def as_ours(error: Exception, doing: str) -> VectorfaceError:
         error: What the client raised.
         doing: What was being done and where, as in ``writing to index 'stories'``.
     """
+    if isinstance(error, elasticsearch.UnsupportedProductError):
+        return ConfigurationError(f"While {doing}: what answers there is not Elasticsearch.")
     if isinstance(error, elasticsearch.ApiError):
         wait = parse_retry_after(error.meta.headers.get("retry-after"))
         return answered(error.status_code, error.body, doing, retry_after=wait or None)
@@ -205,8 +207,6 @@ def as_ours(error: Exception, doing: str) -> VectorfaceError:
 
 def _unanswered(error: Exception, doing: str) -> VectorfaceError:
     said = f"While {doing}: {_short(error)}."
-    if isinstance(error, elasticsearch.UnsupportedProductError):
-        return ConfigurationError(f"While {doing}: what answers there is not Elasticsearch.")
     if isinstance(error, elastic_transport.ConnectionTimeout):
         return TransientError(f"{said} Where models work on the server, a longer timeout= may help.")
     if isinstance(error, elastic_transport.TlsError) and "WRONG_VERSION_NUMBER" in said:

@@ -199,8 +199,10 @@ class Pipelines(Remote):
         """
         if isinstance(pipeline, str):
             self._check_exists(pipeline)
-        if not documents:
-            raise InvalidInputError("simulate() needs at least one document.")
+        if not documents or not all(isinstance(document, Mapping) for document in documents):
+            raise InvalidInputError(
+                "simulate() takes at least one document, as it would be written: [{'text': '…'}]."
+            )
         path = _path(pipeline, "_simulate") if isinstance(pipeline, str) else "/_ingest/pipeline/_simulate"
         given = {} if isinstance(pipeline, str) else {"pipeline": dict(pipeline)}
         docs = [{"_source": dict(document)} for document in documents]

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from vectorface.backends.elasticsearch import layout as layouts
 from vectorface.backends.elasticsearch.expansion import Elser
+from vectorface.backends.elasticsearch.server import Version
 from vectorface.errors import ConfigurationError
 
 #: Settings that Elasticsearch gives an index itself, or that speak of its past; and the pipelines, which are
@@ -43,7 +44,6 @@ _TEXTS: Final = frozenset(
         "wildcard",
     ]
 )
-_OURS: Final = layouts.OURS
 #: The key of ``_meta`` that says where an index comes from, so that a move can go on.
 _MARK: Final = "vectorface_move"
 _GENERATION: Final = re.compile(r"(.+)-(\d{6})")
@@ -99,6 +99,24 @@ class Source:
         )
 
     @property
+    def window(self) -> int:
+        """How many hits a page shows at most."""
+        return int(self.settings.get("max_result_window", layouts.WINDOW))
+
+    def check_switchable(self) -> None:
+        """Check that aliases of the index can be changed, which would show only when all is copied.
+
+        Raises:
+            ConfigurationError: It is read-only, metadata and all.
+        """
+        blocks = self.settings.get("blocks", {})
+        if "true" in {str(blocks.get(name, "")).lower() for name in ("read_only", "metadata")}:
+            raise ConfigurationError(
+                f"The index {self.index!r} has a block (index.blocks.read_only or .metadata), so that no "
+                "alias of it can be switched; lift it, and keep writers off by index.blocks.write."
+            )
+
+    @property
     def default_pipeline(self) -> str | None:
         """The pipeline that new documents pass, if any."""
         return _pipeline(self.settings.get("default_pipeline"))
@@ -141,7 +159,7 @@ class Source:
         match = _GENERATION.fullmatch(self.index)
         if match is not None:
             return f"{match[1]}-{int(match[2]) + 1:06}"
-        return f"{alias}-elser" if alias != self.index else f"{self.index}-elser"
+        return f"{alias}-elser"
 
     def check_fields(self, text_field: str, tokens_field: str) -> None:
         """Check that the text is there, and that the tokens' field is free.
@@ -163,10 +181,13 @@ class Source:
                 f"{self.index!r}; choose another name."
             )
 
-    def body(self, *, tokens_field: str, model: str | None, pipeline: str, written: int) -> dict[str, Any]:
+    def body(
+        self, version: Version, *, tokens_field: str, model: str | None, pipeline: str, written: int
+    ) -> dict[str, Any]:
         """Return the body that makes the new index.
 
         Args:
+            version: Of the server.
             tokens_field: The field of tokens to add.
             model: The model that expands documents; ``None`` if nobody tells.
             pipeline: The default pipeline.
@@ -175,13 +196,14 @@ class Source:
         mappings = copy.deepcopy(dict(self.mappings))
         _add_field(mappings, tokens_field, {"type": "sparse_vector"})
         meta = dict(mappings.get("_meta") or {})
-        if _OURS in meta:  # one of our own: it is to be opened with the strategy that it has now
+        if layouts.OURS in meta:  # one of our own: it is to be opened with the strategy that it has now
             now = {"strategy": Elser.name, "embedding": model, "weights": None, "dimension": None}
-            meta[_OURS] = {**meta[_OURS], **now}
+            meta[layouts.OURS] = {**meta[layouts.OURS], **now}
         meta[_MARK] = {"source": self.index, "uuid": self.settings.get("uuid"), "written": written}
         mappings["_meta"] = meta
         kept = {key: value for key, value in self.settings.items() if key not in _OWN}
-        return {"mappings": mappings, "settings": {"index": {**kept, "default_pipeline": pipeline}}}
+        settings = {**layouts.settings(version), "index": {**kept, "default_pipeline": pipeline}}
+        return {"mappings": mappings, "settings": settings}
 
     def is_origin_of(self, mappings: Mapping[str, Any], written: int) -> bool:
         """Tell whether an index was made from this one, which nobody has written to since."""

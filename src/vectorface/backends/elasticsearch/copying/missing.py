@@ -13,7 +13,7 @@ _PAGE: Final = 5_000
 _IDS: Final = {"_source": False, "sort": ["_shard_doc"]}
 
 
-def missing(server: Server, source: str, dest: str) -> Iterator[list[str]]:
+def missing(server: Server, source: str, dest: str, *, window: int) -> Iterator[list[str]]:
     """Yield the ids of the documents that ``source`` has and ``dest`` lacks, in pages.
 
     All are known before the first page comes: whoever copies it may take longer than a point in time lasts.
@@ -22,10 +22,11 @@ def missing(server: Server, source: str, dest: str) -> Iterator[list[str]]:
         server: Where both are.
         source: The index whose ids are read, as it is now.
         dest: The index that is looked into.
+        window: How many hits a page of the source shows at most.
     """
     server.request("POST", path_of(dest, "_refresh"), doing=f"refreshing index {dest!r}")
     found: list[str] = []
-    for hits in pages(server, partial(server.to_index, source), _IDS, name=source, size=_PAGE):
+    for hits in pages(server, partial(server.to_index, source), _IDS, name=source, size=min(_PAGE, window)):
         answer = server.request(
             "POST",
             path_of(dest, "_mget"),

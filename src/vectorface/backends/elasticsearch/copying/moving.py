@@ -33,6 +33,7 @@ from vectorface.errors import (
     IndexNotFoundError,
     VectorfaceError,
 )
+from vectorface.indexes import checked_flag
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,6 +83,7 @@ def move_to_elser(
     batch_size: int = ELSER_BATCH,
     slices: int | Literal["auto"] | None = None,
     timeout: float | None = None,
+    allow_missing_text: bool = False,
     resume: bool = False,
     progress: ProgressCallback | None = None,
 ) -> MoveReport:
@@ -111,6 +113,8 @@ def move_to_elser(
         slices: How many parts are copied at the same time; where the model is the bottleneck, more are of
             no use.
         timeout: Seconds for the copying, which is cancelled then; without end if left out.
+        allow_missing_text: Copy documents without the text, too, which get no tokens; else they are refused,
+            and the move ends.
         resume: Go on with a move that failed: the new index is there, and what it lacks is copied.
         progress: Called with what is being done (``checking``, ``reindexing``, ``switching``, ``moved``) and
             the share of it, 0 to 1, or ``None``.
@@ -125,8 +129,8 @@ def move_to_elser(
         IndexExistsError: The new index, or a pipeline of its name, exists already.
         IndexMismatchError: The old index was written to while it was copied, or the counts differ; or, where
             no write block was allowed, it was written to before the switch that has been made.
-        ModelNotReadyError: The model is not started.
-        ModelNotFoundError: There is no such model or deployment.
+        ModelNotReadyError: The model is starting, or its deployment is stopped.
+        ModelNotFoundError: There is no such model or deployment, or nobody started it.
         TransientError: The copying has not ended within ``timeout``.
         BackendError: Documents were refused; of the kind of the first refusal.
 
@@ -144,12 +148,16 @@ def move_to_elser(
     check_pipeline(model_id, text_field, tokens_field, (), ())
     check_count("batch_size", batch_size, most=10_000)
     check_seconds("timeout", timeout, optional=True)
+    if slices is not None and slices != "auto":
+        check_count("slices", slices)
+    checked_flag("allow_missing_text", allow_missing_text)
     if resume and dest is None:
         raise ConfigurationError("resume=True goes with dest=, the index that is to be completed.")
     tell(progress, "checking", None)
     server = server_behind(client)
     found = Source.read(source, server.request("GET", path_of(source), doing=f"looking up index {source!r}"))
     found.check_fields(text_field, tokens_field)
+    found.check_switchable()
     target = found.alias_for(alias)
     name = dest or found.next_name(target)
     move = _Move(
@@ -160,6 +168,7 @@ def move_to_elser(
         pipeline=pipeline or f"{name}-elser",
         model_id=model_id,
         fields=(text_field, tokens_field),
+        allow_missing_text=allow_missing_text,
         progress=progress,
     )
     documents = move.run(batch_size=batch_size, slices=slices, timeout=timeout, resume=resume)
@@ -189,6 +198,7 @@ class _Move:
     pipeline: str
     model_id: str
     fields: tuple[str, str]
+    allow_missing_text: bool
     progress: ProgressCallback | None
     task_id: str | None = None
     made_pipeline: bool = False
@@ -218,7 +228,7 @@ class _Move:
         options: dict[str, Any] = {"pipeline": self.pipeline, "size": batch_size, "slices": slices}
         deadline = Deadline(timeout)
         if resume:
-            for ids in missing(self.server, self.source.index, self.dest):
+            for ids in missing(self.server, self.source.index, self.dest, window=self.source.window):
                 self._copy(deadline, query={"ids": {"values": ids}}, **options)
         else:
             self._copy(deadline, query=None, **options)
@@ -295,7 +305,12 @@ class _Move:
 
     def _processors(self) -> list[dict[str, Any]]:
         text_field, tokens_field = self.fields
-        return elser_processors(model_id=self.model_id, text_field=text_field, tokens_field=tokens_field)
+        return elser_processors(
+            model_id=self.model_id,
+            text_field=text_field,
+            tokens_field=tokens_field,
+            allow_missing_text=self.allow_missing_text,
+        )
 
     # -- making -------------------------------------------------------------------------------------------
 
@@ -308,7 +323,11 @@ class _Move:
                     f"There is an ingest pipeline {name!r} already; choose another name with pipeline=."
                 )
         pipelines.create(
-            self.pipeline, model_id=self.model_id, text_field=text_field, tokens_field=tokens_field
+            self.pipeline,
+            model_id=self.model_id,
+            text_field=text_field,
+            tokens_field=tokens_field,
+            allow_missing_text=self.allow_missing_text,
         )
         self.made_pipeline = True
         if self._default != self.pipeline:
@@ -316,7 +335,11 @@ class _Move:
             self._put_pipeline(self._default, steps)
         model = model_behind(self.server, self.model_id)
         body = self.source.body(
-            tokens_field=tokens_field, model=model, pipeline=self._default, written=written
+            self.server.version,
+            tokens_field=tokens_field,
+            model=model,
+            pipeline=self._default,
+            written=written,
         )
         self.server.request("PUT", path_of(self.dest), body=body, doing=f"making index {self.dest!r}")
         self.made_dest = True

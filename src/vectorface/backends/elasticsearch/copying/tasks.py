@@ -16,6 +16,8 @@ from vectorface.backends.elasticsearch.translation import answered, is_missing
 from vectorface.errors import BackendError, ConfigurationError, TransientError, VectorfaceError
 
 _TASK_ID: Final = re.compile(r"[^:\s/]+:\d+")
+#: So many documents are named in a message.
+_NAMED: Final = 5
 _COUNTED: Final = ("total", "created", "updated", "deleted", "noops", "version_conflicts", "batches")
 
 
@@ -280,10 +282,11 @@ class ReindexTask(Remote):
 
 def _refused(ended: ReindexProgress) -> VectorfaceError:
     """Return the error for documents that were not written, of the kind of the first."""
-    first = ended.failures[0].error
+    first, named = ended.failures[0].error, [repr(failure.id) for failure in ended.failures[:_NAMED]]
+    more = ", …" if len(ended.failures) > _NAMED else ""
     message = (
-        f"{len(ended.failures)} documents were not copied, and the task ended with {ended.processed:,} of "
-        f"{ended.total:,} done; task.failures names them. The first: {first}"
+        f"{len(ended.failures)} documents were not copied ({', '.join(named)}{more}), and the task ended "
+        f"with {ended.processed:,} of {ended.total:,} done. The first: {first}"
     )
     error = same_kind(first, message)
     error.__cause__ = first
