@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -107,3 +108,23 @@ def test_twins_have_the_same_parameters() -> None:
         inspect.signature(VectorDBInterface.aquery).parameters
         == inspect.signature(VectorDBInterface.query).parameters
     )
+
+
+class Slow(Clock):
+    """Takes its time for each step."""
+
+    def steps(self) -> Iterator[int]:
+        """Yield some numbers, slowly."""
+        for i in range(5):
+            time.sleep(0.2)
+            yield i
+
+    asteps = stream_twin_of(steps)
+
+
+async def test_a_step_under_way_is_awaited_when_the_task_is_cancelled() -> None:
+    async def walk() -> list[int]:
+        return [i async for i in Slow().asteps()]
+
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(walk(), 0.3)

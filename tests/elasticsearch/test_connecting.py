@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pickle
 import re
+import threading
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from importlib.metadata import entry_points
 from math import inf, nan
 from traceback import format_exception
@@ -23,16 +25,19 @@ from vectorface.backends.elasticsearch import (
     Dense,
     ElasticsearchDB,
     Elser,
+    ElserModel,
     Hybrid,
     Pruning,
     SemanticText,
     SparseEncoder,
+    move_to_elser,
 )
 from vectorface.backends.elasticsearch.connection import with_port
 from vectorface.errors import (
     ConfigurationError,
     ConnectionFailedError,
     IndexNotFoundError,
+    InvalidIndexNameError,
     NotConnectedError,
     VectorfaceError,
 )
@@ -65,6 +70,7 @@ def refused(connect: Callable[[], object]) -> str:
         ({"url": "http://a:1", "timeout": "10s"}, "timeout='10s'"),
         ({"url": "http://a:1", "timeout": float("inf")}, "timeout=inf must be"),
         ({"url": "http://a:1", "timeout": float("nan")}, "timeout=nan must be"),
+        ({"url": "https://a:1", "ca_certs": "/no/such.pem"}, "ca_certs='/no/such.pem': there is no"),
         ({"url": "http://a:1", "timeout": 10**400}, "timeout=1000+ must be"),
         ({"url": "http://a:1", "shards": 0}, "shards=0"),
         ({"url": "http://a:1", "replicas": -1}, "replicas=-1"),
@@ -198,6 +204,60 @@ def test_the_strategies_of_urls_are_those_that_the_package_registers() -> None:
     assert named - {"elasticsearch+dense"} == {scheme for scheme in schemes if "elasticsearch+" in scheme}
 
 
+def test_another_node_is_asked_where_one_is_down(stores: Stores) -> None:
+    urls = [stores.url, f"http://127.0.0.1:{free_port()}"]
+    for _ in range(6):
+        with stores.open(BM25(), url=urls) as store:
+            store.upsert(LAMP)
+            assert store.count() == 1
+    with Elasticsearch(urls) as client:
+        assert stores.open(BM25(), client=client).count() == 1
+
+
+def test_none_of_several_nodes_is_there(stores: Stores) -> None:
+    urls = [f"http://127.0.0.1:{free_port()}" for _ in range(2)]
+    with pytest.raises(ConnectionFailedError, match="Is Elasticsearch running there"):
+        stores.open(BM25(), url=urls)
+
+
+class Page(BaseHTTPRequestHandler):
+    """A web server that is something else."""
+
+    def do_GET(self) -> None:
+        """Show a page."""
+        page = b"<html>Welcome!</html>"
+        self.send_response(200)
+        self.send_header("content-type", "text/html")
+        self.send_header("content-length", str(len(page)))
+        self.end_headers()
+        self.wfile.write(page)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+def test_what_is_not_elasticsearch_is_told() -> None:
+    with HTTPServer(("127.0.0.1", 0), Page) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        said = refused(lambda: ElasticsearchDB(BM25()).connect(url=f"http://127.0.0.1:{server.server_port}"))
+        server.shutdown()
+    assert "what answers there is not Elasticsearch" in said
+
+
+def test_secrets_in_the_wrong_place_are_not_shown() -> None:
+    url: Any = f"http://elastic:{SECRET}@localhost:9200"
+    for wrong in (
+        lambda: ElasticsearchDB(url),
+        lambda: ElasticsearchDB(BM25()).connect(client=url),
+        lambda: ElasticsearchDB(BM25()).connect(url="http://localhost:9200", index=url),
+        lambda: ElserModel(url),
+        lambda: move_to_elser(url, "stories"),
+    ):
+        with pytest.raises((ConfigurationError, InvalidIndexNameError)) as caught:
+            wrong()
+        assert SECRET not in "".join(format_exception(caught.value))
+
+
 # -- given clients ----------------------------------------------------------------------------------------
 
 
@@ -264,6 +324,17 @@ def test_a_raw_clause_narrows_searches_counts_and_scans(stores: Stores) -> None:
     assert {one.id for one in store.scan(native=clause, filter={"n": 1})} == {"1"}
     found = store.as_retriever(search_kwargs={"native": clause, "k": 9}).invoke("lamp")
     assert len(found) == 4
+
+
+def test_a_clause_that_is_no_json_is_told(stores: Stores) -> None:
+    with pytest.raises(vectorface.errors.InvalidQueryError, match="no JSON"):
+        stores.open(BM25()).query("lamp", native={"terms": {"fields.n": {1, 2}}})
+
+
+@pytest.mark.parametrize("name", [123, "\ud800", None])
+def test_what_is_no_name_of_an_index_is_told(stores: Stores, name: Any) -> None:
+    with pytest.raises(InvalidIndexNameError):
+        stores.open(BM25()).get_index(name)
 
 
 @pytest.mark.parametrize("clause", ["range", {}, []])

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any, get_args
 
@@ -14,6 +13,7 @@ from elasticsearch import Elasticsearch
 from tests.conftest import ROOT
 from tests.elastic.gateway import Gateway
 from tests.elasticsearch.conftest import Refusing, Requests
+from tests.waiting import eventually
 from vectorface.backends.elasticsearch.cluster.pipelines import Pipeline, Pipelines
 from vectorface.backends.elasticsearch.elser.deployments import (
     AdaptiveAllocations,
@@ -71,14 +71,6 @@ def facts(*deployments: Deployment, **more: Any) -> Facts:
         model_id=ELSER, exists=True, downloaded=True, deployments=deployments or (deployment(),)
     )
     return Facts(**{"status": status, "nodes": (NODE,), **more})
-
-
-def eventually(holds: Callable[[], object], *, seconds: float = 20.0) -> None:
-    """Wait until something holds, and no longer than that."""
-    end = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < end, f"it does not hold after {seconds:g} seconds"
-        time.sleep(0.01)
 
 
 def only(found: Facts) -> Finding:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import threading
 import time
 from collections.abc import Callable
@@ -14,6 +13,7 @@ from elasticsearch import Elasticsearch
 
 from tests.elastic.gateway import Gateway
 from tests.elasticsearch.conftest import Refusing, Requests
+from tests.waiting import eventually
 from vectorface.backends.elasticsearch import ElasticsearchDB, Elser
 from vectorface.backends.elasticsearch.cluster.access import server_behind
 from vectorface.backends.elasticsearch.elser.deployments import AdaptiveAllocations, deployment_of
@@ -39,14 +39,6 @@ from vectorface.errors import (
 
 ELSER = ".elser_model_2"
 OPTIMIZED = ".elser_model_2_linux-x86_64"
-
-
-def eventually(holds: Callable[[], object], *, seconds: float = 20.0) -> None:
-    """Wait until something holds, and no longer than that."""
-    end = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < end, f"it does not hold after {seconds:g} seconds"
-        time.sleep(0.01)
 
 
 # -- what it takes ----------------------------------------------------------------------------------------
@@ -551,6 +543,15 @@ def test_ensure_says_when_its_id_is_another_models(deployed: ElserModel, client:
         ElserModel(client, OPTIMIZED).ensure("search", timeout=10)
 
 
+@pytest.mark.parametrize("method", [ElserModel.ensure, ElserModel.put, ElserModel.plan])
+def test_the_id_of_a_deployment_is_no_model(
+    deployed: ElserModel, client: Elasticsearch, method: Callable[[ElserModel], object]
+) -> None:
+    deployed.ensure("search")
+    with pytest.raises((ConfigurationError, ModelNotFoundError), match="'search' is a deployment"):
+        method(ElserModel(client, "search"))
+
+
 def test_ensure_with_no_room_says_so(gateway: Gateway, model: ElserModel) -> None:
     gateway.configure(processors=1)
     with pytest.raises(NoCapacityError):
@@ -755,15 +756,6 @@ def test_without_a_privilege_an_id_tells_the_model_if_it_is_elsers(
 
 
 # -- async ------------------------------------------------------------------------------------------------
-
-
-def test_every_method_that_sends_requests_has_an_async_twin() -> None:
-    functions = inspect.getmembers(ElserModel, inspect.isfunction)
-    sending = {name: function for name, function in functions if not name.startswith("_")}
-    twins = {name: sending.pop(name) for name in list(sending) if inspect.iscoroutinefunction(sending[name])}
-    assert {name: inspect.unwrap(twin) for name, twin in twins.items()} == {
-        f"a{name}": method for name, method in sending.items()
-    }
 
 
 async def test_the_twins_work_on_the_loop_of_a_connected_store(gateway: Gateway, name: str) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from elasticsearch import Elasticsearch
 from langchain_core.documents import Document
 
 from tests.elastic.gateway import Gateway
@@ -212,6 +213,24 @@ def test_semantic_text_searches_all_of_a_long_text(elser_stores: Stores) -> None
     assert {record.id: record.document for record in store.scan()}["dusk"] == STORY[0]
     with pytest.raises(InvalidQueryError, match="use similarity"):
         store.query("lamp", search_type="mmr")
+
+
+def test_no_index_is_made_for_an_endpoint_that_is_not_there(elser_stores: Stores) -> None:
+    with pytest.raises(ModelNotFoundError, match="no inference endpoint 'nope'"):
+        elser_stores.open(SemanticText("nope"))
+
+
+def test_an_open_store_finds_the_model_that_came_later(elasticsearch_url: str) -> None:
+    with Gateway(elasticsearch_url) as gateway, Elasticsearch(gateway.url) as client:
+        stores = Stores(gateway.url)
+        fields = {"tokens": {"type": "sparse_vector"}}
+        client.indices.create(index=stores.name(), mappings={"properties": fields})
+        store = stores.open(Elser(pipeline=stores.name()), create=False)
+        with pytest.raises(ModelNotFoundError):
+            store.create_index(stores.name("b"))
+        gateway.deploy_elser()
+        store.create_index(stores.name("b"))
+        stores.close()
 
 
 # -- an older server ---------------------------------------------------------------------------------------

@@ -145,7 +145,10 @@ def test_another_strategy_is_refused(stores: Stores) -> None:
 @pytest.mark.parametrize(
     ("strategy", "lack"),
     [
-        (Dense(WordEmbeddings()), r"no field 'vector' of type dense_vector \(but embedding\)"),
+        (
+            Dense(WordEmbeddings()),
+            r"no field 'vector' of type dense_vector.*under another name \(embedding\)",
+        ),
         (SparseEncoder(WordWeights()), "no field 'tokens' of type sparse_vector"),
         (BM25(), "its field 'plot' is of type keyword"),
         (Hybrid(BM25(), Dense(WordEmbeddings())), "no words to search by"),
@@ -239,3 +242,98 @@ def test_an_index_whose_pages_are_small(stores: Stores, client: Elasticsearch) -
     store.upsert(Document(id=str(i), page_content=f"Lamp {i}") for i in range(40))
     assert {record.id for record in store.scan()} == {str(i) for i in range(40)}
     assert len({hit.id for hit in store.query("lamp", k=30)}) == 30
+
+
+# -- nothing of theirs is lost ------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("theirs")
+def test_a_strategy_that_makes_no_vectors_writes_to_no_index_that_has_some(
+    stores: Stores, client: Elasticsearch
+) -> None:
+    changed = [Document(id="dusk", page_content="Nan lit no lamp.", metadata={"chapter": 1})]
+    with pytest.raises(PartialWriteError, match=r"has vectors in 'vector'.*Hybrid"):
+        stores.open(BM25()).upsert(changed)
+    assert "vector" in client.get(index=stores.name(), id="dusk")["_source"]
+    stores.open(Hybrid(Dense(WordEmbeddings()), BM25())).upsert(changed)
+    found = client.get(index=stores.name(), id="dusk")["_source"]
+    assert (found["text"], len(found["vector"])) == ("Nan lit no lamp.", 64)
+
+
+@pytest.mark.usefixtures("theirs")
+def test_fields_that_are_not_shown_stay(stores: Stores, client: Elasticsearch) -> None:
+    client.update(
+        index=stores.name(), id="dusk", doc={"url": "http://a", "seen": {"by": "kim"}}, refresh=True
+    )
+    store = stores.open(Dense(WordEmbeddings()))
+    [record] = store.get(["dusk"])
+    assert record.metadata == STORY[0].metadata
+    store.upsert([Document(id="dusk", page_content="A lamp", metadata={"chapter": 2}), *STORY[1:]])
+    found = client.get(index=stores.name(), id="dusk")["_source"]
+    assert {name: found[name] for name in ("url", "seen", "text", "metadata")} == {
+        "url": "http://a",
+        "seen": {"by": "kim"},
+        "text": "A lamp",
+        "metadata": {"chapter": 2},
+    }
+
+
+def test_what_was_read_can_be_written_where_the_text_lies_in_an_object(
+    stores: Stores, client: Elasticsearch
+) -> None:
+    body = {"properties": {"body": {"type": "text"}, "lang": {"type": "keyword"}}}
+    client.indices.create(index=stores.name(), mappings={"properties": {"content": body}})
+    source = {"content": {"body": "A lamp", "lang": "en"}, "year": 1994}
+    client.index(index=stores.name(), id="1", document=source, refresh=True)
+    store = stores.open(BM25(), text_field="content.body")
+    store.upsert([store.get(["1"])[0].document])
+    assert client.get(index=stores.name(), id="1")["_source"] == source
+    for metadata in ({"content": "x"}, {"content": {"body": "x"}}, {"content.body": 1}):
+        with pytest.raises(PartialWriteError, match="would overwrite"):
+            store.upsert([Document(id="1", page_content="A ferry", metadata=metadata)])
+
+
+def test_only_vectors_are_no_metadata(stores: Stores, client: Elasticsearch) -> None:
+    fields = {"body": {"type": "text"}, "model_id": {"type": "keyword"}, "tokens": {"type": "integer"}}
+    client.indices.create(index=stores.name(), mappings={"properties": fields})
+    source = {"body": "A lamp", "model_id": "T-800", "tokens": 7}
+    client.index(index=stores.name(), id="1", document=source, refresh=True)
+    store = stores.open(BM25(), text_field="body")
+    [record] = store.get(["1"], include_vectors=True)
+    assert (record.metadata, record.vector) == ({"model_id": "T-800", "tokens": 7}, None)
+    assert store.delete_by_filter({"model_id": {"$ne": "T-800"}}).matched == 0
+    store.upsert([record.document])
+    assert client.get(index=stores.name(), id="1")["_source"] == source
+
+
+def test_a_filtered_alias_shows_its_part_by_id_too(stores: Stores, client: Elasticsearch) -> None:
+    part = stores.name("part")
+    client.indices.create(index=stores.name(), mappings={"properties": {"body": {"type": "text"}}})
+    client.indices.put_alias(index=stores.name(), name=part, filter={"ids": {"values": ["1"]}})
+    for i in range(3):
+        client.index(index=stores.name(), id=str(i), document={"body": f"lamp {i}"}, refresh=True)
+    store = stores.open(BM25(), "part", text_field="body")
+    assert (
+        [record.id for record in store.scan()]
+        == [record.id for record in store.get(["0", "1", "2"])]
+        == ["1"]
+    )
+    assert store.delete_by_filter(ids=["0", "2"]).matched == 0
+    assert client.count(index=stores.name())["count"] == 3
+
+
+def test_metadata_that_only_looks_encoded(stores: Stores, client: Elasticsearch) -> None:
+    mappings = {"properties": {"text": {"type": "text"}, "metadata": {"type": "object", "enabled": False}}}
+    client.indices.create(index=stores.name(), mappings=mappings)
+    odd = {"$datetime": "2024-05-01"}
+    client.index(index=stores.name(), id="1", document={"text": "A lamp", "metadata": odd}, refresh=True)
+    assert [record.metadata for record in stores.open(BM25()).scan()] == [odd]
+
+
+def test_indexes_without_this_text_are_described_all_the_same(stores: Stores, client: Elasticsearch) -> None:
+    client.indices.create(index=stores.name("plain"), mappings={"properties": {"plot": {"type": "text"}}})
+    store = stores.open(BM25())
+    assert store.get_index(stores.name("plain")).count == 0
+    with pytest.raises(ConfigurationError, match=r"no field 'text'.*text_field="):
+        stores.open(BM25(), "plain")
+    store.delete_index(stores.name("plain"))

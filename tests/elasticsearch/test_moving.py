@@ -221,6 +221,8 @@ def test_an_index_of_ours_opens_as_elser_afterwards(
         ({"tokens_field": "body.main"}, "must differ"),
         ({"batch_size": 0}, "batch_size="),
         ({"timeout": 0}, "timeout="),
+        ({"slices": 0}, "slices="),
+        ({"allow_missing_text": "yes"}, "allow_missing_text="),
         ({"resume": True}, "goes with dest="),
     ],
 )
@@ -360,6 +362,26 @@ def test_a_document_without_text_stops_the_move(
     with pytest.raises(BackendError, match=r"documents were not copied.*resume=True"):
         move(client, source)
     assert behind(client, source) == [f"{source}-old"]
+
+
+@pytest.mark.usefixtures("deployed")
+def test_documents_without_text_may_come_along(client: Elasticsearch, source: str) -> None:
+    client.index(index=source, id="untold", document={"title": "no text"})
+    assert move(client, source, allow_missing_text=True).documents == DOCUMENTS + 1
+    assert "tokens" not in client.get(index=source, id="untold")["_source"]
+
+
+@pytest.mark.usefixtures("deployed")
+def test_an_index_whose_alias_cannot_be_switched_is_refused_at_once(
+    client: Elasticsearch, source: str, name: str
+) -> None:
+    client.indices.put_settings(index=source, settings={"index.blocks.read_only": True})
+    try:
+        with pytest.raises(ConfigurationError, match="no alias of it can be switched"):
+            move(client, source)
+        assert nothing_made(client, name)
+    finally:
+        client.indices.put_settings(index=source, settings={"index.blocks.read_only": None})
 
 
 def test_writes_meanwhile_are_noticed(

@@ -11,15 +11,23 @@ import pytest
 from elasticsearch import Elasticsearch
 from langchain_core.documents import Document
 
+from tests.elastic.encoders import WordWeights
 from tests.elasticsearch.stores import Stores
 from vectorface import InMemoryDB, VectorDBInterface
-from vectorface.backends.elasticsearch import BM25, Dense, ElasticsearchDB
+from vectorface.backends.elasticsearch import BM25, Dense, ElasticsearchDB, SparseEncoder
+from vectorface.backends.elasticsearch.current import Current
+from vectorface.backends.elasticsearch.layout import Layout
+from vectorface.backends.elasticsearch.server import Server
 from vectorface.errors import (
     ConfigurationError,
     IndexMismatchError,
+    IndexNotFoundError,
     InvalidIndexNameError,
     PartialWriteError,
+    PermissionDeniedError,
 )
+from vectorface.ingest.writer import Limits
+from vectorface.primitives import Removal, Stored
 from vectorface.testing import WordEmbeddings
 from vectorface.writing import StoreWriter
 
@@ -126,6 +134,150 @@ def test_an_alias_that_leads_to_another_kind_of_index_is_refused(
         store.upsert(STORY)
     with pytest.raises(IndexMismatchError, match="no field 'vector' of type dense_vector"):
         store.query("lamp")
+
+
+LATER = [Document(id=one.id, page_content="ferry", metadata={"chapter": 9}) for one in STORY]
+MADE_ANEW = "made anew"
+
+
+def reloaded(client: Elasticsearch, stores: Stores, how: str) -> None:
+    """Have the store's name lead to another index of ours, with the same ids but later chapters."""
+    name = stores.name()
+    if how == MADE_ANEW:
+        client.indices.delete(index=f"{name}-000001")
+        stores.open(BM25()).upsert(LATER)
+    else:
+        stores.open(BM25(), "b").upsert(LATER)
+        add = {"index": f"{stores.name('b')}-000001", "alias": name, "is_write_index": True}
+        remove = {"index": f"{name}-000001", "alias": name}
+        client.indices.update_aliases(actions=[{"remove": remove}, {"add": add}])
+
+
+@pytest.mark.parametrize("how", [MADE_ANEW, "exchanged"])
+def test_a_delete_spares_an_index_that_came_meanwhile(
+    stores: Stores, client: Elasticsearch, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    store = stores.open(BM25())
+    store.upsert(STORY)
+    remove = ElasticsearchDB._remove
+
+    def late(self: ElasticsearchDB, targets: Sequence[Stored]) -> Removal:
+        reloaded(client, stores, how)
+        return remove(self, targets)
+
+    monkeypatch.setattr(ElasticsearchDB, "_remove", late)
+    report = store.delete_by_filter({"chapter": {"$lt": 5}})
+    assert (report.matched, report.deleted, set(report.conflicts)) == (3, 0, {"0", "1", "2"})
+    assert [record.text for record in store.get(["0", "1", "2"])] == ["ferry"] * 3
+
+
+@pytest.mark.parametrize("how", [MADE_ANEW, "exchanged"])
+def test_metadata_is_not_written_to_an_index_that_came_meanwhile(
+    stores: Stores, client: Elasticsearch, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    store = stores.open(BM25())
+    store.upsert(STORY)
+    look = Current.look
+    exchanges = [how]
+
+    def late(self: Current) -> Layout:
+        if exchanges:
+            reloaded(client, stores, exchanges.pop())
+        return look(self)
+
+    monkeypatch.setattr(Current, "look", late)
+    changed = [Document(id=one.id, page_content=one.page_content, metadata={"chapter": 5}) for one in STORY]
+    with pytest.raises(PartialWriteError, match="3 of 3"):
+        store.upsert_parallel(changed, skip_unchanged=True, max_workers=1)
+    assert {record.text for record in store.scan()} == {"ferry"}
+
+
+def test_looking_at_the_index_does_not_end_the_checks(
+    stores: Stores, client: Elasticsearch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vectorface.backends.elasticsearch.current._FRESH", 0.0)
+    store = stores.open(Dense(WordEmbeddings()))
+    client.indices.delete(index=f"{store.index}-000001")
+    with stores.open(Dense(WordEmbeddings("others"))) as other:
+        other.upsert(STORY)
+    store.get_index(store.index)
+    with pytest.raises(IndexMismatchError):
+        store.query("lamp")
+    with pytest.raises(PartialWriteError, match="made differently"):
+        store.upsert(STORY)
+
+
+def test_vectors_that_are_not_in_the_source_are_not_lost(stores: Stores, client: Elasticsearch) -> None:
+    store = stores.open(SparseEncoder(WordWeights()))
+    made = client.indices.get(index=store.index)[f"{store.index}-000001"]
+    mappings = {**made["mappings"], "_source": {"excludes": ["tokens"]}}
+    client.indices.delete(index=f"{store.index}-000001")
+    aliases = {store.index: {"is_write_index": True}}
+    client.indices.create(index=f"{store.index}-000001", mappings=mappings, aliases=aliases)
+    store.upsert(STORY)
+    changed = [Document(id="1", page_content=STORY[1].page_content, metadata={"chapter": 5})]
+    with pytest.raises(PartialWriteError, match="not in _source"):
+        store.upsert_parallel(changed, skip_unchanged=True)
+    assert len(store.query("lamp")) == 3
+
+
+def test_a_store_goes_on_with_an_index_of_another_length(
+    stores: Stores, client: Elasticsearch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vectorface.backends.elasticsearch.current._FRESH", 0.0)
+    store = stores.open(Dense(None))
+    store.upsert(STORY[:1], vectors=[[1.0, 0.0]])
+    client.indices.delete(index=f"{store.index}-000001")
+    stores.open(Dense(None)).upsert(STORY[:1], vectors=[[1.0, 0.0, 0.0]])
+    assert store.count() == 1
+    assert store.upsert(STORY[1:2], vectors=[[0.0, 1.0, 0.0]]).written == 1
+
+
+def test_what_a_broken_off_delete_did_is_told_and_shows(
+    stores: Stores, client: Elasticsearch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = stores.open(BM25())
+    store.upsert(Document(id=str(n), page_content="lamp", metadata={"n": 1}) for n in range(40))
+    monkeypatch.setattr(ElasticsearchDB, "limits", Limits(max_documents=15))
+    remove = ElasticsearchDB._remove
+    batches: list[int] = []
+
+    def blocked(self: ElasticsearchDB, targets: Sequence[Stored]) -> Removal:
+        batches.append(len(targets))
+        if len(batches) == 2:
+            client.indices.put_settings(index=store.index, settings={"index.blocks.write": True})
+        return remove(self, targets)
+
+    monkeypatch.setattr(ElasticsearchDB, "_remove", blocked)
+    with pytest.raises(PermissionDeniedError) as caught:
+        store.delete_by_filter({"n": 1})
+    assert caught.value.__notes__ == ["At least 15 of 40 documents had been deleted by then."]
+    assert store.count() == 25
+
+
+def test_a_delete_finds_what_no_write_has_shown(stores: Stores) -> None:
+    store = stores.open(BM25(), refresh=False)
+    store.upsert(STORY)
+    assert store.delete_by_filter({"chapter": {"$gte": 1}}).deleted == 2
+
+
+def test_an_index_that_is_gone_is_not_tried_document_by_document(
+    stores: Stores, client: Elasticsearch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = stores.open(BM25())
+    client.indices.delete(index=f"{store.index}-000001")
+    sent: list[str] = []
+    request = Server.request
+
+    def noted(self: Server, method: str, path: str, **options: Any) -> Any:
+        sent.append(path)
+        return request(self, method, path, **options)
+
+    monkeypatch.setattr(Server, "request", noted)
+    with pytest.raises(PartialWriteError) as caught:
+        store.upsert(Document(id=str(n), page_content="lamp") for n in range(300))
+    assert {type(failure.error) for failure in caught.value.report.failures} == {IndexNotFoundError}
+    assert len(sent) < 6
 
 
 def test_deleting_by_an_alias_takes_only_what_it_stands_for(stores: Stores, client: Elasticsearch) -> None:

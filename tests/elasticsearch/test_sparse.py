@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -100,3 +101,11 @@ def test_a_threshold_on_scores_without_an_end_is_refused(stores: Stores) -> None
     )
     with pytest.raises(UnsupportedError, match="no scale from 0 to 1"):
         retriever.invoke("comforter")
+
+
+def test_scores_beyond_32_bits_are_numbers(stores: Stores) -> None:
+    store = stores.open(SparseEncoder(WordWeights()))
+    store.upsert([Document(id="1", page_content="lamp")], vectors=[{"lamp": 3e38}])
+    [hit] = store.query(vector={"lamp": 3e38}, min_score=1.0)
+    assert hit.score == math.inf
+    assert "inf" in repr(hit)

@@ -19,11 +19,14 @@ from vectorface.backends.elasticsearch.elser.deployments import (
     AdaptiveAllocations,
     Deployment,
     ModelStatus,
+    NodeDeployment,
     TrainedModel,
 )
 from vectorface.backends.elasticsearch.elser.doctor import Diagnosis, Finding
+from vectorface.backends.elasticsearch.elser.facts import Facts, NodeLoad, PipelineStats
 from vectorface.backends.elasticsearch.elser.model import ElserModel
-from vectorface.backends.elasticsearch.elser.planning import Plan
+from vectorface.backends.elasticsearch.elser.nodes import MlNode
+from vectorface.backends.elasticsearch.elser.planning import Placement, Plan, Wanted
 from vectorface.backends.elasticsearch.expansion import Elser, SemanticText
 from vectorface.backends.elasticsearch.hybrid import Hybrid
 from vectorface.backends.elasticsearch.sparse import Pruning, SparseEncoder
@@ -40,12 +43,18 @@ __all__ = [
     "ElasticsearchDB",
     "Elser",
     "ElserModel",
+    "Facts",
     "Finding",
     "Hybrid",
+    "MlNode",
     "ModelStatus",
     "MoveReport",
+    "NodeDeployment",
+    "NodeLoad",
     "Pipeline",
+    "PipelineStats",
     "Pipelines",
+    "Placement",
     "Plan",
     "Pruning",
     "ReindexFailure",
@@ -56,6 +65,7 @@ __all__ = [
     "SparseEncoder",
     "Strategy",
     "TrainedModel",
+    "Wanted",
     "amove_to_elser",
     "areindex",
     "move_to_elser",

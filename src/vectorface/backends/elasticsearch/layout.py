@@ -11,7 +11,7 @@ from typing import Any, Final
 from vectorface.backends.elasticsearch.filters import LONGEST_KEYWORD
 from vectorface.backends.elasticsearch.server import Version
 from vectorface.errors import ConfigurationError, InvalidIndexNameError
-from vectorface.indexes import IndexSpec
+from vectorface.indexes import IndexSpec, shown_url
 from vectorface.metadata import encodable
 from vectorface.records import IndexInfo, Metric
 
@@ -144,10 +144,10 @@ def check_name(name: object) -> None:
         InvalidIndexNameError: It is a pattern, a list, a date calculation, or the name of an API.
     """
     if not isinstance(name, str) or not encodable(name):
-        raise InvalidIndexNameError(f"{name!r:.80} is no name of an index; pass text.")
+        raise InvalidIndexNameError(f"{shown_url(name):.80} is no name of an index; pass text.")
     if not name or _NO_NAME.search(name) or name in {".", ".."}:
         raise InvalidIndexNameError(
-            f"{name!r:.80} does not name one index: no stars, commas, blanks, slashes or brackets, and no "
+            f"{shown_url(name):.80} does not name one index: no stars, commas, blanks, slashes or brackets, and no "
             "'_', '-' or '+' at the start."
         )
 

@@ -10,7 +10,8 @@ from elasticsearch import Elasticsearch
 
 from vectorface.backends.elasticsearch.server import Server
 from vectorface.backends.elasticsearch.store import ElasticsearchDB
-from vectorface.errors import ConfigurationError, VectorfaceError
+from vectorface.errors import ConfigurationError
+from vectorface.indexes import shown_url
 
 #: What reaches a cluster.
 Client: TypeAlias = Elasticsearch | ElasticsearchDB | Server
@@ -40,8 +41,8 @@ def server_behind(client: Client, *, timeout: float = TIMEOUT) -> Server:
     if isinstance(client, Elasticsearch):
         return Server(client, None, timeout=timeout, is_ours=False)
     raise ConfigurationError(
-        f"client={client!r:.80} reaches no cluster; pass an elasticsearch.Elasticsearch (no asynchronous "
-        "one, for the async methods either), or a connected ElasticsearchDB."
+        f"client={shown_url(client):.80} reaches no cluster; pass an elasticsearch.Elasticsearch (no "
+        "asynchronous one, for the async methods either), or a connected ElasticsearchDB."
     )
 
 
@@ -78,8 +79,3 @@ def function_twin_of(
     twin.__name__ = twin.__qualname__ = f"a{function.__name__}"
     twin.__doc__ = f"Do what :func:`{function.__name__}` does, to be awaited; same arguments, same result."
     return twin
-
-
-def same_kind(error: VectorfaceError, message: str) -> VectorfaceError:
-    """Return an error of the same kind with another message."""
-    return error.with_message(message)

@@ -11,7 +11,6 @@ from vectorface.backends.elasticsearch.checks import check_count, check_name, ch
 from vectorface.backends.elasticsearch.cluster.access import (
     Client,
     function_twin_of,
-    same_kind,
     server_behind,
 )
 from vectorface.backends.elasticsearch.cluster.pipelines import Pipelines, check_pipeline
@@ -213,7 +212,7 @@ class _Move:
         try:
             return self._run(batch_size=batch_size, slices=slices, timeout=timeout, resume=resume)
         except VectorfaceError as error:
-            raise same_kind(error, f"{error} {self._state()}") from error
+            raise error.with_message(f"{error} {self._state()}") from error
 
     def _run(
         self, *, batch_size: int, slices: int | Literal["auto"] | None, timeout: float | None, resume: bool

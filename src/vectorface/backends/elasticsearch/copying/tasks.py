@@ -9,7 +9,7 @@ from typing import Any, Final, Self
 
 from vectorface.asynchronous import twin_of
 from vectorface.backends.elasticsearch.checks import check_seconds
-from vectorface.backends.elasticsearch.cluster.access import TIMEOUT, Client, Remote, same_kind
+from vectorface.backends.elasticsearch.cluster.access import TIMEOUT, Client, Remote
 from vectorface.backends.elasticsearch.cluster.waiting import ProgressCallback, tell, until
 from vectorface.backends.elasticsearch.server import path_of
 from vectorface.backends.elasticsearch.translation import answered, is_missing
@@ -288,6 +288,6 @@ def _refused(ended: ReindexProgress) -> VectorfaceError:
         f"{len(ended.failures)} documents were not copied ({', '.join(named)}{more}), and the task ended "
         f"with {ended.processed:,} of {ended.total:,} done. The first: {first}"
     )
-    error = same_kind(first, message)
+    error = first.with_message(message)
     error.__cause__ = first
     return error

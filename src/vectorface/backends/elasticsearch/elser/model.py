@@ -16,6 +16,7 @@ from vectorface.backends.elasticsearch.elser.planning import Plan, Wanted, plann
 from vectorface.backends.elasticsearch.elser.starting import check_size
 from vectorface.backends.elasticsearch.inference import inferred, weights_of
 from vectorface.backends.elasticsearch.processors import MAX_TOKENS, MODEL_ID
+from vectorface.backends.elasticsearch.released import is_elser
 from vectorface.embeddings import TruncationWarning
 from vectorface.errors import InvalidInputError
 
@@ -120,6 +121,7 @@ class ElserModel(DeployedModel):
 
         Raises:
             ConfigurationError: Elasticsearch would refuse the arguments; nothing was sent.
+            ModelNotFoundError: It is neither there nor one that the cluster can fetch.
             PermissionDeniedError: No ``monitor_ml``.
         """
         wanted = Wanted(
@@ -133,8 +135,11 @@ class ElserModel(DeployedModel):
             check_size("cache_size", cache_size)
         if deployment_id is not None:
             check_name("deployment_id", deployment_id)
-        size = self.status().size or 0
-        return planned(self._server, wanted, size=size, cache_size=cache_size, without=deployment_id)
+        size = self.status().size
+        if size is None and not is_elser(self.model_id):
+            with self._naming(self.model_id):
+                self._described()  # which says that it is not there
+        return planned(self._server, wanted, size=size or 0, cache_size=cache_size, without=deployment_id)
 
     def doctor(self) -> Diagnosis:
         """Say what holds the model up: node size, allocations, threads, queue, time-outs, pipelines.

@@ -167,7 +167,8 @@ class Model(Remote):
         if not is_elser(self.model_id):
             raise ConfigurationError(
                 f"The cluster has no model {self.model_id!r} and can fetch ELSER alone ({MODEL_ID!r}, "
-                f"{optimized(MODEL_ID)!r}); bring models of your own in with Elastic's eland."
+                f"{optimized(MODEL_ID)!r}); bring models of your own in with Elastic's eland. "
+                f"{self._what_is(self.model_id)}".rstrip()
             )
         body = {"input": {"field_names": [INPUT_FIELD]}}
         try:
