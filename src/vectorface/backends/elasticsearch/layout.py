@@ -147,8 +147,8 @@ def check_name(name: object) -> None:
         raise InvalidIndexNameError(f"{shown_url(name):.80} is no name of an index; pass text.")
     if not name or _NO_NAME.search(name) or name in {".", ".."}:
         raise InvalidIndexNameError(
-            f"{shown_url(name):.80} does not name one index: no stars, commas, blanks, slashes or brackets, and no "
-            "'_', '-' or '+' at the start."
+            f"{shown_url(name):.80} does not name one index: no stars, commas, blanks, slashes or brackets, "
+            "and no '_', '-' or '+' at the start."
         )
 
 
