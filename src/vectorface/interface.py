@@ -621,12 +621,11 @@ class VectorDBInterface(Backend):
                 f"delete_index({self.index!r})."
             )
         if filter is not None and constant(parse(filter)) is True:
-            instead = (
-                f"to delete everything use delete_index({self.index!r})"
-                if ids is None
-                else "to delete just those ids leave it out"
+            ids_alone = "" if ids is None else "to delete just those ids leave it out; "
+            raise InvalidFilterError(
+                f"filter={filter!r:.80} lets every document through; {ids_alone}to delete everything use "
+                f"delete_index({self.index!r})."
             )
-            raise InvalidFilterError(f"filter={filter!r:.80} lets every document through; {instead}.")
 
     def _matching(self, filter: Mapping[str, Any] | None, ids: Sequence[str] | None) -> Iterator[Stored]:
         if ids is None:

@@ -203,7 +203,7 @@ def stored_of(hit: Mapping[str, Any], layout: Layout, *, score: float = 0.0) -> 
         id=hit["_id"],
         text=_text(_at(source, layout.text)),
         metadata=_decoded(_metadata(source, layout), layout),
-        vector=vector_of({name: source.get(name) for name in (VECTOR, TOKENS) if name in layout.beside}),
+        vector=vector_of(source, layout),
         stamp=(source.get(OURS) or {}).get("stamp") if layout.ours else None,
         version=Revision.of(hit),
         score=score,
@@ -262,10 +262,10 @@ def _metadata(source: Mapping[str, Any], layout: Layout) -> dict[str, Any]:
     return metadata
 
 
-def vector_of(source: Mapping[str, Any]) -> Vector | None:
+def vector_of(source: Mapping[str, Any], layout: Layout) -> Vector | None:
     """Return the vector of a document."""
-    tokens: Mapping[str, float] | None = source.get(TOKENS)
-    dense: Sequence[float] | None = source.get(VECTOR)
+    tokens: Mapping[str, float] | None = source.get(TOKENS) if TOKENS in layout.beside else None
+    dense: Sequence[float] | None = source.get(VECTOR) if VECTOR in layout.beside else None
     if not isinstance(dense, list):
         return tokens
     array = np.array(dense, dtype=np.float32)

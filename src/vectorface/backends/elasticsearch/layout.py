@@ -83,6 +83,7 @@ class Layout:
         text: The field of the content; a path with dots where it lies in an object.
         flat: Whether metadata lies beside the text, instead of in an object of its own.
         types: The types of its fields.
+        beside: Root fields of vectors, which are no metadata where that lies beside the text.
         pipeline: The ingest pipeline that its documents pass, unless a write names another.
         shared: Why deleting the index would delete more than the name stands for; ``None`` if it would not.
         uuid: What tells the index from another one that had its name before.
@@ -100,6 +101,7 @@ class Layout:
     text: str = TEXT
     flat: bool = False
     types: Mapping[str, str] = field(default_factory=dict)
+    beside: frozenset[str] = frozenset({VECTOR, TOKENS})
     pipeline: str | None = None
     uuid: str = ""
     shared: str | None = None
@@ -116,12 +118,6 @@ class Layout:
     def stamp(self) -> str | None:
         """The field of the stamp."""
         return f"{OURS}.stamp" if self.ours else None
-
-    @property
-    def beside(self) -> frozenset[str]:
-        """Root fields that hold no metadata where that lies beside the text."""
-        vectors = {name for name in (VECTOR, TOKENS) if self.types.get(name, _ANY_VECTOR) in VECTOR_TYPES}
-        return frozenset(vectors | ({_MODEL} if TOKENS in vectors and TOKENS in self.types else set()))
 
     @property
     def unknown(self) -> frozenset[str]:
@@ -199,6 +195,7 @@ def read(name: str, index: str, described: Mapping[str, Any], *, text_field: str
         flat=not ours and METADATA not in properties and (text != TEXT or bool(set(properties) - _LANGCHAIN)),
         uuid=settings.get("uuid", ""),
         types=types,
+        beside=_beside(types),
         shared=_shared(name, index, described.get("aliases", {}), ours=ours),
         pipeline=_pipeline_of(settings),
         is_part="filter" in described.get("aliases", {}).get(name, {}),
@@ -230,6 +227,11 @@ def _shared(name: str, index: str, aliases: Mapping[str, Any], *, ours: bool) ->
     if others:
         return f"the index {index!r} behind it has other aliases, too ({', '.join(others)})."
     return None if ours else f"it is an alias of the index {index!r}, which something else made."
+
+
+def _beside(types: Mapping[str, str]) -> frozenset[str]:
+    vectors = {name for name in (VECTOR, TOKENS) if types.get(name, _ANY_VECTOR) in VECTOR_TYPES}
+    return frozenset(vectors | ({_MODEL} if TOKENS in vectors and TOKENS in types else set()))
 
 
 def _types(properties: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, str]]:
