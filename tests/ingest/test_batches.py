@@ -55,12 +55,15 @@ def test_no_two_batches_that_follow_each_other_would_fit_into_one(
 
 
 @given(
-    st.lists(st.tuples(st.sampled_from(["1", "2", "é", "\0", "a" * 512]), st.sampled_from("ab")), max_size=20)
+    st.lists(
+        st.tuples(st.sampled_from(["1", "2", "é", "\0", "a" * 512]), st.sampled_from("ab")), max_size=20
+    ),
+    st.integers(1, 6),
 )
 def test_an_id_is_new_once_and_then_stands_for_the_same_or_for_another_document(
-    inputs: list[tuple[str, str]],
+    inputs: list[tuple[str, str]], in_memory: int
 ) -> None:
-    seen, first = SeenIds(), dict[str, str]()
+    seen, first = SeenIds(in_memory=in_memory), dict[str, str]()
     for id_, content in inputs:
         expected = "new" if id_ not in first else "same" if first[id_] == content else "conflict"
         first.setdefault(id_, content)
