@@ -20,7 +20,7 @@ too, and Chroma takes about 2 ms at 20,000 documents for each clause that looks 
 
 Loading into Elasticsearch is measured with node and client on the same two cores, and most of the time is the
 node's. Of token weights it takes a little less than `parallel_bulk`, whose requests hold the same documents:
-over 11 to 19 rounds the ratio was 1.01x, 1.02x, 1.09x and 1.10x, over 5 rounds it may be anything near 1.
+over 11 to 19 rounds the ratio was 1.01x, 1.02x, 1.05x, 1.10x and 1.11x, over 5 it may be anything near 1.
 
 Run them yourself:
 
