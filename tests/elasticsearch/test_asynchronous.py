@@ -36,6 +36,11 @@ def store(stores: Stores) -> ElasticsearchDB:
     return stores.open(BM25())
 
 
+async def hanging(*_: Any, **__: Any) -> None:
+    """Answer no request."""
+    await asyncio.sleep(60)
+
+
 async def everything(store: ElasticsearchDB) -> list[str]:
     """Use every method that has a twin, but those that have threads of their own."""
     await store.acreate_index(f"{store.index}-b")
@@ -131,9 +136,6 @@ def test_errors_come_at_the_await(store: ElasticsearchDB) -> None:
 
 
 def test_a_cancelled_call_ends(store: ElasticsearchDB, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def hanging(*_: Any, **__: Any) -> None:
-        await asyncio.sleep(60)
-
     async def scenario() -> None:
         await store.acount()
         monkeypatch.setattr(AsyncElasticsearch, "perform_request", hanging)
@@ -203,9 +205,6 @@ def test_closing_is_told_to_those_who_wait_for_an_answer(stores: Stores) -> None
 def test_who_cancels_a_call_of_a_store_that_closes_gets_what_they_asked_for(
     store: ElasticsearchDB, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def hanging(*_: Any, **__: Any) -> None:
-        await asyncio.sleep(60)
-
     async def scenario() -> None:
         await store.acount()
         monkeypatch.setattr(AsyncElasticsearch, "perform_request", hanging)

@@ -63,7 +63,7 @@ def _foreign_source(entry: Entry, layout: Layout) -> dict[str, Any]:
             f"the document {entry.id[:80]!r}: metadata[{taken[0]!r}] would overwrite the field of that "
             f"name, because this index keeps metadata beside the text; rename the key."
         )
-    return {**_with_text(metadata, layout.text, entry.text), **vectors}
+    return {**nested(layout.text, entry.text, beside=metadata), **vectors}
 
 
 def _in_the_way(metadata: Mapping[str, Any], path: str) -> Iterator[str]:
@@ -77,20 +77,16 @@ def _in_the_way(metadata: Mapping[str, Any], path: str) -> Iterator[str]:
     yield from (key for key in metadata if key != name and f"{path}.".startswith(f"{key}."))
 
 
-def _with_text(metadata: Mapping[str, Any], path: str, text: str) -> dict[str, Any]:
-    name, _, rest = path.partition(".")
-    return {**metadata, name: _with_text(metadata.get(name, {}), rest, text) if rest else text}
-
-
-def nested(path: str, value: Any) -> dict[str, Any]:
-    """Return an object that holds a value at a path.
+def nested(path: str, value: Any, *, beside: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return an object that holds a value at a path, beside what else it is to hold.
 
     Example:
-        >>> nested("content.body", "lamp")
-        {'content': {'body': 'lamp'}}
+        >>> nested("content.body", "lamp", beside={"content": {"lang": "en"}})
+        {'content': {'lang': 'en', 'body': 'lamp'}}
     """
+    others = beside or {}
     name, _, rest = path.partition(".")
-    return {name: nested(rest, value) if rest else value}
+    return {**others, name: nested(rest, value, beside=others.get(name)) if rest else value}
 
 
 def vector_fields(vector: Vector | None) -> dict[str, Any]:

@@ -345,9 +345,7 @@ class ElasticsearchDB(VectorDBInterface):
     def _count(self, native: Any) -> int:
         if native == [NOTHING]:
             return 0
-        body = {"query": {"bool": {"filter": native}}} if native else None
-        count: int = self._here.request("POST", "_count", body=body, doing="counting in")["count"]
-        return count
+        return self._searcher.count(native or ())
 
     def _with_vectors(self, queries: Sequence[Query]) -> Sequence[Query]:
         return self.strategy.with_vectors(self._linked, queries)
